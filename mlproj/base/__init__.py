@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files, processes, git, the clock. Imports the standard library only."""

@@ -1,0 +1,136 @@
+"""The generated repository: where it is and what its `mlproj.toml` says."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlproj.base.errors import ConfigError, MissingToolError, nearest
+
+MARKER = "mlproj.toml"
+
+_PATHS = {
+    "scoping": "docs/scoping.md",
+    "data": "docs/data.md",
+    "decisions": "docs/decisions",
+    "store": "mlflow.db",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A repository with an `mlproj.toml` at its root."""
+
+    root: Path
+    id: str
+    name: str
+    module: str
+    model: str
+    env_manager: str
+    python_named: str | None
+    lock_file: str | None
+    scoping: Path
+    data_doc: Path
+    decisions: Path
+    store: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> Project:
+        """The project that `start` (default: the working folder) is in. Raises ConfigError outside one."""
+        here = (start or Path.cwd()).resolve()
+        for folder in (here, *here.parents):
+            if (folder / MARKER).is_file():
+                return cls.load(folder)
+        raise ConfigError(
+            f"`{here}` is not inside an mlproj repository: no `{MARKER}` here or above",
+            hint="run `mlproj new NAME` to make one, or change to its folder",
+        )
+
+    @classmethod
+    def load(cls, root: Path) -> Project:
+        path = root / MARKER
+        try:
+            said = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"`{path}` is not TOML: {error}", hint=f"mend `{path}`") from None
+        table, paths = _table(said, "project", path), _table(said, "paths", path)
+        for key in ("id", "name", "module", "model"):
+            if not isinstance(table.get(key), str) or not table[key]:
+                wrong = nearest(key, [k for k in table if k not in ("id", "name", "module", "model")])
+                also = f"; `{wrong}` is not known, did you mean `{key}`?" if wrong else ""
+                raise ConfigError(f"`{path}`: `[project] {key}` must be a text{also}")
+        located = {key: root / str(paths.get(key, default)) for key, default in _PATHS.items()}
+        return cls(
+            root=root,
+            id=table["id"],
+            name=table["name"],
+            module=table["module"],
+            model=table["model"],
+            env_manager=str(table.get("env_manager", "uv")),
+            python_named=table.get("python"),
+            lock_file=table.get("lock"),
+            scoping=located["scoping"],
+            data_doc=located["data"],
+            decisions=located["decisions"],
+            store=located["store"],
+        )
+
+    @property
+    def python(self) -> Path:
+        """The interpreter that runs the project's code and opens its stores.
+
+        `.venv` in the repository, else the one `mlproj.toml` names, else the active environment's, else the
+        one mlproj itself runs in. Raises MissingToolError if `mlproj.toml` names one that is not there.
+        """
+        return find_python(self.root, self.python_named, os.environ)
+
+    @property
+    def bin(self) -> Path:
+        """The folder of the project's programs, to be put first in PATH."""
+        return self.python.parent
+
+    @property
+    def cache(self) -> Path:
+        """What can be thrown away at any time; ignored by git."""
+        return self.root / ".mlproj" / "cache"
+
+    def relative(self, path: Path) -> str:
+        return path.relative_to(self.root).as_posix()
+
+
+def data_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """The user's own folder for what must outlive a work tree: `~/.local/share/mlproj`."""
+    return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "mlproj"
+
+
+def find_python(root: Path, named: str | None, environ: Mapping[str, str]) -> Path:
+    own = [root / ".venv" / "bin" / "python", root / ".pixi" / "envs" / "default" / "bin" / "python"]
+    for candidate in own:
+        if candidate.is_file():
+            return candidate
+    if named:
+        path = Path(named).expanduser()
+        path = path if path.is_absolute() else root / path
+        if not path.is_file():
+            raise MissingToolError(
+                f"`{MARKER}` names the interpreter `{named}`, which is not there",
+                hint=f"mend `python` in `{root / MARKER}`, or make the environment again",
+            )
+        return path
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        prefix = environ.get(variable)
+        if prefix and (Path(prefix) / "bin" / "python").is_file():
+            return Path(prefix) / "bin" / "python"
+    return Path(sys.executable)
+
+
+def _table(said: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:
+    table = said.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"`{path}`: `{name}` must be a table: write `[{name}]`")
+    return table

@@ -1,0 +1,1 @@
+"""Making a repository from the template: names, answers, rendering, what was rendered, environments."""

@@ -1,0 +1,1 @@
+"""Runs and registered models, through the project's own MLflow."""
