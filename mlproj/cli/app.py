@@ -1,0 +1,101 @@
+"""The command table, and `main`, which turns an error into a message and an exit code, once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mlproj.base.errors import Exit, MlprojError
+
+if TYPE_CHECKING:
+    import typer
+
+_EPILOG = "Start with `mlproj new NAME`; inside a repository, bare `mlproj` says what to type next."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Bare `mlproj` is typed all day long, so it goes straight to the status page: building the command
+    table would take as long again.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if not words:
+            from mlproj.cli.status import show
+
+            return show()
+        table()(args=words, prog_name="mlproj")
+    except MlprojError as error:
+        from mlproj.cli import render
+
+        render.error(error)
+        return int(error.exit_code)
+    except KeyboardInterrupt:
+        return _interrupted()
+    except BrokenPipeError:
+        # The reader (`| head`) has left; point stdout at nothing so that the exit flush does not complain.
+        sys.stdout = None  # type: ignore[assignment]
+        return int(Exit.DONE)
+    except SystemExit as leaving:
+        # Typer turns Ctrl-C into an exit code of 1 of its own; the shell's convention says more.
+        if _came_from(leaving, KeyboardInterrupt):
+            return _interrupted()
+        return leaving.code if isinstance(leaving.code, int) else int(Exit.DONE)
+    return int(Exit.DONE)
+
+
+def table() -> typer.Typer:
+    """Every command, in the order a project meets them."""
+    import typer
+
+    from mlproj.cli import (
+        approve,
+        check,
+        data,
+        decide,
+        doctor,
+        new,
+        stage,
+        status,
+    )
+
+    # Plain help: Rich would double the time that `--help` takes, and pipes and logs want text anyway.
+    app = typer.Typer(
+        help="From an idea to a model on live traffic, held to what the scoping document promises.",
+        epilog=_EPILOG,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.command("status")(status.status)
+    app.command("new")(new.new)
+    app.command("stage")(stage.stage)
+    app.command("check")(check.check)
+    app.command("approve")(approve.approve)
+    app.command("decide")(decide.decide)
+    app.command("decisions")(decide.decisions)
+    app.add_typer(data.app, name="data")
+    app.command("doctor")(doctor.doctor)
+    return app
+
+
+def _root(version: bool = False) -> None:
+    """From an idea to a model on live traffic, held to what the scoping document promises."""
+
+
+def _interrupted() -> int:
+    sys.stderr.write("\ninterrupted: nothing was left half done; run the command again to go on\n")
+    return int(Exit.INTERRUPTED)
+
+
+def _came_from(error: BaseException, kind: type[BaseException]) -> bool:
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, kind):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False

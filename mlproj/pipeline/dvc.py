@@ -1,0 +1,77 @@
+"""DVC, run from the project's own environment through its command line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mlproj.base import process
+from mlproj.base.errors import ToolError
+from mlproj.pipeline import stages
+from mlproj.pipeline.stages import Freshness, Pipeline, StageStatus
+from mlproj.project import Project
+
+_QUIET = {"DVC_NO_ANALYTICS": "true", "DVC_CHECK_UPDATE": "false"}
+
+
+def repro(project: Project, targets: Sequence[str], *, env: Mapping[str, str]) -> int:
+    """Run the stages named and what they need, showing DVC's own output as it comes; its exit code.
+
+    Raises MissingToolError if the project's environment has no DVC.
+    """
+    return process.stream(
+        "dvc",
+        "repro",
+        *targets,
+        cwd=project.root,
+        env={**_QUIET, **env},
+        path_first=project.bin,
+    )
+
+
+def status(project: Project, pipeline: Pipeline) -> tuple[StageStatus, ...]:
+    """What DVC itself says is fresh; slower than `pipeline.status`, but it understands everything."""
+    done = process.run(
+        "dvc", "status", "--json", cwd=project.root, env=_QUIET, path_first=project.bin, check=False
+    )
+    try:
+        said: Mapping[str, Any] = json.loads(done.stdout or "{}")
+    except json.JSONDecodeError:
+        said = {}
+    if done.returncode != 0:
+        raise ToolError(
+            "`dvc status` failed:\n" + (done.stderr or done.stdout).strip(),
+            hint="mend what DVC names, then run the command again",
+            returncode=done.returncode,
+            output=done.stderr,
+        )
+    locked = stages.locked(project.root).keys()
+    return tuple(
+        StageStatus(
+            stage=stage,
+            freshness=_freshness(stage.name, said, locked),
+            reasons=tuple(_reasons(said, stage.name)),
+        )
+        for stage in pipeline.stages
+    )
+
+
+def _freshness(name: str, said: Mapping[str, Any], locked: Iterable[str]) -> Freshness:
+    if not any(key == name or key.startswith(f"{name}@") for key in locked):
+        return Freshness.NEVER_RUN
+    changed = any(key == name or key.startswith(f"{name}@") for key in said)
+    return Freshness.STALE if changed else Freshness.FRESH
+
+
+def _reasons(said: Mapping[str, Any], name: str) -> list[str]:
+    reasons = []
+    for key, changes in said.items():
+        if key != name and not key.startswith(f"{name}@"):
+            continue
+        for change in changes:
+            if isinstance(change, str):
+                reasons.append(change)
+            else:
+                reasons += [f"{what}: {', '.join(map(str, paths))}" for what, paths in change.items()]
+    return reasons

@@ -1,0 +1,64 @@
+"""MD5 digests as DVC writes them, remembered while a file stays as it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+
+from mlproj.base import files
+from mlproj.base.errors import MlprojError
+
+# A file written this shortly ago may be written again without its time stamp changing (git's "racy" rule).
+_RACY_NS = 2_000_000_000
+
+
+class Hashes:
+    """Digests of files and folders below `root`, kept in `store` from one command to the next."""
+
+    def __init__(self, root: Path, store: Path) -> None:
+        self._root = root
+        self._store = store
+        said = files.read_json(store)
+        self._known: dict[str, list[int | str]] = said if isinstance(said, dict) else {}
+        self._changed = False
+
+    def md5(self, path: str) -> str | None:
+        """DVC's digest of a file, or of a folder (ending in `.dir`); None where there is neither."""
+        full = self._root / path
+        if full.is_dir():
+            return self._folder(full)
+        return self._file(full) if full.is_file() else None
+
+    def save(self) -> None:
+        """Keep what was learnt; a repository that cannot be written to is only slower next time."""
+        if self._changed:
+            try:
+                files.write_text(self._store, json.dumps(self._known))
+            except MlprojError:
+                return
+
+    def _file(self, path: Path) -> str:
+        stat = path.stat()
+        key = path.relative_to(self._root).as_posix()
+        seen = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
+        known = self._known.get(key)
+        if known is not None and known[:3] == seen:
+            return str(known[3])
+        digest = files.digest(path, "md5")
+        if time.time_ns() - stat.st_mtime_ns > _RACY_NS:
+            self._known[key] = [*seen, digest]
+            self._changed = True
+        return digest
+
+    def _folder(self, folder: Path) -> str:
+        """The digest of DVC's own listing of a folder: dvc_data/hashfile/tree.py:Tree.as_bytes."""
+        listing = [
+            {"md5": self._file(path), "relpath": path.relative_to(folder).as_posix()}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        ]
+        listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
+        text = json.dumps(listing, sort_keys=True)
+        return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -1,0 +1,178 @@
+"""Which stages a pipeline has, and how they follow from each other. Nothing here runs one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+
+from mlproj.base.errors import ConfigError
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """One stage of `dvc.yaml`, its paths relative to the repository's root."""
+
+    name: str
+    cmd: str
+    phase: str | None
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    params: tuple[tuple[str, tuple[str, ...]], ...]
+    frozen: bool = False
+    always_changed: bool = False
+
+
+class Freshness(StrEnum):
+    FRESH = "fresh"
+    STALE = "stale"
+    NEVER_RUN = "never run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageStatus:
+    """Whether a stage's outputs are what its command would make now; `reasons` says what changed."""
+
+    stage: Stage
+    freshness: Freshness
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.freshness is Freshness.FRESH
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pipeline:
+    """The stages of a repository in the order of `dvc.yaml`. `is_plain` is False where `dvc.yaml` uses
+    templating, loops or folders of stages, which only DVC itself can resolve."""
+
+    stages: tuple[Stage, ...]
+    is_plain: bool = True
+
+    def of_phase(self, phase: str) -> tuple[Stage, ...]:
+        return tuple(stage for stage in self.stages if stage.phase == phase)
+
+    def upstream(self, names: Iterable[str]) -> frozenset[str]:
+        """The names given and those of every stage that they need, however far up."""
+        by_name = {stage.name: stage for stage in self.stages}
+        wanted = [name for name in names if name in by_name]
+        found: set[str] = set()
+        while wanted:
+            name = wanted.pop()
+            if name in found:
+                continue
+            found.add(name)
+            wanted += [
+                other.name
+                for other in self.stages
+                if any(_touches(dep, out) for dep in by_name[name].deps for out in other.outs)
+            ]
+        return frozenset(found)
+
+
+def load(root: Path) -> Pipeline | None:
+    """The pipeline of `dvc.yaml`, or None where there is none. Raises ConfigError if it cannot be read."""
+    path = root / "dvc.yaml"
+    if not path.exists():
+        return None
+    said = read_yaml(path)
+    if not isinstance(said, dict):
+        raise _malformed(path, "it must be a mapping with the key `stages`")
+    table = said.get("stages") or {}
+    if not isinstance(table, dict):
+        raise _malformed(path, "`stages` must be a mapping from names to stages")
+    stages, plain = [], "vars" not in said
+    for name, body in table.items():
+        if not isinstance(body, dict):
+            raise _malformed(path, f"stage `{name}` must be a mapping with a `cmd`")
+        if body.keys() & {"foreach", "matrix", "vars", "wdir"} or "${" in repr(body):
+            plain = False
+        if not body.keys() & {"foreach", "matrix", "cmd"}:
+            raise _malformed(path, f"stage `{name}` has no `cmd`")
+        stages.append(_stage(str(name), body.get("do", body), path))
+    return Pipeline(stages=tuple(stages), is_plain=plain)
+
+
+def locked(root: Path) -> dict[str, Any]:
+    """What `dvc.lock` says of each stage; empty where nothing has run. Raises ConfigError if it is not YAML."""
+    path = root / "dvc.lock"
+    if not path.exists():
+        return {}
+    said = read_yaml(path)
+    table = said.get("stages") if isinstance(said, dict) else None
+    if not isinstance(table, dict):
+        return {}
+    return {str(name): body for name, body in table.items() if isinstance(body, dict)}
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file says. Raises ConfigError with line and column where it is not YAML."""
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+        raise ConfigError(
+            f"`{path.name}`{where}: not YAML: {problem}",
+            hint=f"mend that line, or `git checkout {path.name}` to go back to the last commit",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"`{path.name}` is not UTF-8 text", hint="save it as UTF-8") from None
+
+
+def _stage(name: str, body: Mapping[str, Any], path: Path) -> Stage:
+    meta = body.get("meta") or {}
+    params: dict[str, list[str]] = {}
+    for entry in _listed(body, "params", name, path):
+        if isinstance(entry, str):
+            params.setdefault("params.yaml", []).append(entry)
+        elif isinstance(entry, dict):
+            for file, keys in entry.items():
+                params.setdefault(str(file), []).extend(map(str, keys or ()))
+    cmd = body.get("cmd", "")
+    return Stage(
+        name=name,
+        cmd=cmd if isinstance(cmd, str) else "\n".join(map(str, cmd or ())),
+        phase=str(meta["phase"]) if isinstance(meta, dict) and "phase" in meta else None,
+        deps=_paths(_listed(body, "deps", name, path)),
+        outs=tuple(
+            out for key in ("outs", "metrics", "plots") for out in _paths(_listed(body, key, name, path))
+        ),
+        params=tuple((file, tuple(keys)) for file, keys in params.items()),
+        frozen=bool(body.get("frozen")),
+        always_changed=bool(body.get("always_changed")),
+    )
+
+
+def _listed(body: Mapping[str, Any], key: str, name: str, path: Path) -> Sequence[Any]:
+    value = body.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list):
+        raise _malformed(path, f"`{key}` of stage `{name}` must be a list")
+    return value
+
+
+def _paths(entries: Sequence[Any]) -> tuple[str, ...]:
+    names = (entry if isinstance(entry, str) else next(iter(entry), "") for entry in entries)
+    return tuple(PurePosixPath(str(name)).as_posix() for name in names)
+
+
+def _touches(dep: str, out: str) -> bool:
+    inner, outer = PurePosixPath(dep), PurePosixPath(out)
+    return inner == outer or outer in inner.parents or inner in outer.parents
+
+
+def _malformed(path: Path, what: str) -> ConfigError:
+    return ConfigError(
+        f"`{path.name}`: {what}",
+        hint=f"mend it, or `git checkout {path.name}` to go back to the last commit",
+    )

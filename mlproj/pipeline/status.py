@@ -1,0 +1,104 @@
+"""What is fresh and what is stale, read from `dvc.yaml`, `dvc.lock` and the files themselves.
+
+DVC answers the same question in most of a second of start-up. This reader answers in a few milliseconds for
+the plain pipelines that most repositories have, and leaves the others to DVC (`pipeline.dvc.status`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mlproj.pipeline import stages
+from mlproj.pipeline.hashes import Hashes
+from mlproj.pipeline.stages import Freshness, Pipeline, Stage, StageStatus
+
+_MISSING = object()
+
+
+def can_answer(root: Path, pipeline: Pipeline) -> bool:
+    """Whether this reader understands all that the repository's DVC files say."""
+    if not pipeline.is_plain:
+        return False
+    lock = stages.locked(root)
+    entries = [
+        entry
+        for stage in lock.values()
+        for key in ("deps", "outs")
+        for entry in stage.get(key, ())
+        if isinstance(entry, dict)
+    ]
+    # DVC 2 hashed text with line ends folded; URLs and cloud versions have no local file at all.
+    return all(entry.get("hash") == "md5" and "://" not in str(entry.get("path")) for entry in entries) and (
+        not _ignores_anything(root)
+        or not any(str(entry.get("md5", "")).endswith(".dir") for entry in entries)
+    )
+
+
+def of(root: Path, pipeline: Pipeline, hashes: Hashes) -> tuple[StageStatus, ...]:
+    """The status of every stage by its own inputs and outputs, in the order of `dvc.yaml`."""
+    lock = stages.locked(root)
+    params: dict[str, Any] = {}
+    return tuple(_status(root, stage, lock.get(stage.name), hashes, params) for stage in pipeline.stages)
+
+
+def _status(
+    root: Path, stage: Stage, locked: Mapping[str, Any] | None, hashes: Hashes, params: dict[str, Any]
+) -> StageStatus:
+    if locked is None:
+        return StageStatus(stage=stage, freshness=Freshness.NEVER_RUN, reasons=("it has never run",))
+    if stage.frozen:
+        return StageStatus(stage=stage, freshness=Freshness.FRESH)
+    reasons = ["it is declared `always_changed`"] if stage.always_changed else []
+    cmd = locked.get("cmd", "")
+    if (cmd if isinstance(cmd, str) else "\n".join(map(str, cmd))) != stage.cmd:
+        reasons.append("its command changed")
+    for kind, paths in (("deps", stage.deps), ("outs", stage.outs)):
+        known = {str(entry.get("path")): entry.get("md5") for entry in locked.get(kind, ())}
+        for path in paths:
+            if path not in known:
+                reasons.append(f"`{path}` is newly declared")
+                continue
+            now = hashes.md5(path)
+            if now is None:
+                reasons.append(f"`{path}` is missing")
+            elif now != known[path]:
+                reasons.append(f"`{path}` changed")
+        reasons += [f"`{path}` is no longer declared" for path in known if path not in paths]
+    reasons += _param_changes(root, stage, locked.get("params") or {}, params)
+    freshness = Freshness.STALE if reasons else Freshness.FRESH
+    return StageStatus(stage=stage, freshness=freshness, reasons=tuple(reasons))
+
+
+def _param_changes(root: Path, stage: Stage, locked: Mapping[str, Any], params: dict[str, Any]) -> list[str]:
+    reasons = []
+    for file, keys in stage.params:
+        if file not in params:
+            path = root / file
+            params[file] = stages.read_yaml(path) if path.exists() else {}
+        known = locked.get(file) or {}
+        # A file named without keys is tracked whole: its locked keys are its top ones.
+        for key in keys or tuple({**known, **(params[file] or {})}):
+            now, then = _value(params[file], key), known.get(key, _MISSING)
+            if now is _MISSING:
+                reasons.append(f"parameter `{key}` is missing from `{file}`")
+            elif now != then:
+                reasons.append(f"parameter `{key}` changed")
+    return reasons
+
+
+def _value(table: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(table, dict) or part not in table:
+            return _MISSING
+        table = table[part]
+    return table
+
+
+def _ignores_anything(root: Path) -> bool:
+    path = root / ".dvcignore"
+    if not path.exists():
+        return False
+    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
+    return any(line and not line.startswith("#") for line in lines)

@@ -1,0 +1,61 @@
+"""Which files DVC keeps, and whether they are still what it keeps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlproj.pipeline import stages
+from mlproj.pipeline.hashes import Hashes
+
+_NOT_DATA = {".gitkeep", ".gitignore", ".DS_Store"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFile:
+    """A file or folder of raw data. `kept` is False where DVC does not know it, `unchanged` where it
+    differs from what DVC recorded, `present` where it is recorded but not in the work tree."""
+
+    path: str
+    kept: bool
+    unchanged: bool
+    present: bool = True
+    md5: str | None = None
+
+
+def raw_data(root: Path, hashes: Hashes, *, folder: str = "data/raw") -> tuple[DataFile, ...]:
+    """Every file below `folder`, and every one that DVC says should be there, by path."""
+    recorded = {path: md5 for path, md5 in _recorded(root, folder).items() if _is_in(path, folder)}
+    found: dict[str, DataFile] = {}
+    for path, md5 in recorded.items():
+        now = hashes.md5(path)
+        found[path] = DataFile(
+            path=path, kept=True, unchanged=now in (md5, None), present=now is not None, md5=md5
+        )
+    base = root / folder
+    for file in sorted(base.rglob("*")) if base.is_dir() else ():
+        name = file.relative_to(root).as_posix()
+        if not file.is_file() or file.name in _NOT_DATA or file.suffix == ".dvc":
+            continue
+        if not any(name == path or name.startswith(f"{path}/") for path in recorded):
+            found[name] = DataFile(path=name, kept=False, unchanged=False)
+    return tuple(found[path] for path in sorted(found))
+
+
+def _recorded(root: Path, folder: str) -> dict[str, str | None]:
+    """Paths and digests that `.dvc` files and `dvc.lock` record; the digest is None before a first run."""
+    recorded: dict[str, str | None] = {}
+    base = root / folder
+    for file in sorted(base.rglob("*.dvc")) if base.is_dir() else ():
+        said = stages.read_yaml(file)
+        for out in said.get("outs") or () if isinstance(said, dict) else ():
+            where = (file.parent / str(out.get("path"))).relative_to(root).as_posix()
+            recorded[where] = out.get("md5")
+    for body in stages.locked(root).values():
+        for out in body.get("outs") or ():
+            recorded[str(out.get("path"))] = out.get("md5")
+    return recorded
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder}/")
