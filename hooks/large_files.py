@@ -1,0 +1,1 @@
+../template/project/hooks/large_files.py

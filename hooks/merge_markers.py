@@ -1,0 +1,1 @@
+../template/project/hooks/merge_markers.py

@@ -1,0 +1,1 @@
+../template/project/hooks/notebook_outputs.py
