@@ -58,7 +58,7 @@ def table() -> typer.Typer:
         doctor,
         new,
         stage,
-        status,
+
     )
 
     # Plain help: Rich would double the time that `--help` takes, and pipes and logs want text anyway.
@@ -71,7 +71,7 @@ def table() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
-    app.command("status")(status.status)
+    app.command("status")(check.status)
     app.command("new")(new.new)
     app.command("stage")(stage.stage)
     app.command("check")(check.check)

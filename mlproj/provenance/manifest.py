@@ -23,6 +23,7 @@ class Manifest:
     lock_sha256: str | None
     seed: int | None
     python: str | None
+    model_digest: str | None
 
     def missing(self) -> tuple[str, ...]:
         """What is lacking before this run could be rebuilt from the repository alone."""
@@ -45,6 +46,7 @@ def load(path: Path) -> Manifest | None:
     said = files.read_json(path)
     if not isinstance(said, dict) or not isinstance(said.get("run_id"), str):
         return None
+    model = _table(said, "model")
     code, environment = _table(said, "code"), _table(said, "environment")
     return Manifest(
         run_id=said["run_id"],
@@ -56,6 +58,7 @@ def load(path: Path) -> Manifest | None:
         lock_sha256=environment.get("lock_sha256"),
         seed=said.get("seed"),
         python=environment.get("python"),
+        model_digest=model.get("sha256") or model.get("md5"),
     )
 
 

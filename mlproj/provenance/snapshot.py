@@ -74,6 +74,12 @@ def keep(root: Path, name: str, commit: str) -> str:
     return ref
 
 
+def outcome(root: Path, name: str) -> str | None:
+    """The commit that `refs/mlproj/runs/<name>` points at, if there is one."""
+    done = git.git(root, "rev-parse", "--verify", "--quiet", f"{REFS}/{name}", check=False)
+    return done.stdout.strip() or None
+
+
 def anchor(root: Path, run_id: str, commit: str) -> str:
     """Tag a run that must outlive everything: clones fetch tags, and `dvc gc` looks at them."""
     tag = f"{TAGS}/{run_id}"

@@ -1,0 +1,104 @@
+"""What is missing on this machine, and the command that mends it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlproj.base import git, process
+from mlproj.base.errors import ConfigError, MissingToolError
+from mlproj.project import Project
+
+_PACKAGES = ("dvc", "mlflow", "sklearn", "pandas", "pandera", "pre_commit", "pytest", "ruff")
+# One start of the project's interpreter finds them all; finding does not import, so it is quick.
+_FIND = "import importlib.util as u,sys;print(*[n for n in sys.argv[1:] if u.find_spec(n) is None])"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One thing that was looked at. `needed` is False for what one can do without."""
+
+    name: str
+    is_fine: bool
+    said: str
+    hint: str = ""
+    needed: bool = True
+
+
+def examine(here: Path) -> tuple[Finding, ...]:
+    """Look at this machine and, where `here` is inside one, at the project."""
+    return tuple(_examine(here))
+
+
+def _examine(here: Path) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(name="python", is_fine=sys.version_info >= (3, 11), said=f"{version}, for mlproj itself")
+    yield _git(here)
+    try:
+        project = Project.find(here)
+    except ConfigError as error:
+        outside = Finding(name="project", is_fine=True, said="not inside a repository made by mlproj", needed=False)
+        broken = Finding(name="project", is_fine=False, said=error.message, hint=error.hint)
+        yield outside if "not inside" in error.message else broken
+        return
+    yield Finding(name="project", is_fine=True, said=f"{project.name} in `{project.root}`")
+    yield from _environment(project)
+    yield _hooks(project)
+
+
+def _git(here: Path) -> Finding:
+    if shutil.which("git") is None:
+        hint = "install it from https://git-scm.com/downloads"
+        return Finding(name="git", is_fine=False, said="not on PATH", hint=hint)
+    said = process.run("git", "--version").stdout.strip().removeprefix("git version ")
+    who = git.identity(here)
+    if who is None:
+        hint = 'run `git config --global user.name "Your Name"` and `git config --global user.email you@host`'
+        return Finding(name="git", is_fine=False, said=f"{said}, but it does not know who you are", hint=hint)
+    return Finding(name="git", is_fine=True, said=f"{said}, committing as {who[0]} <{who[1]}>")
+
+
+_INSTALL = {
+    "uv": "run `uv sync`",
+    "venv": "run `make requirements`",
+    "conda": "run `make create_environment`",
+    "pixi": "run `pixi install`",
+    "poetry": "run `poetry install`",
+}
+
+
+def _environment(project: Project) -> Iterator[Finding]:
+    install = _INSTALL.get(project.env_manager, "install them with `pip install`")
+    try:
+        python = project.python
+    except MissingToolError as error:
+        yield Finding(name="environment", is_fine=False, said=error.message, hint=error.hint)
+        return
+    done = process.run(python, "-c", _FIND, *_PACKAGES, cwd=project.root, check=False)
+    if done.returncode != 0:
+        yield Finding(name="environment", is_fine=False, said=f"`{python}` does not start", hint=install)
+        return
+    missing = done.stdout.split()
+    if missing:
+        said = f"`{python}` lacks {', '.join(missing)}"
+        yield Finding(name="environment", is_fine=False, said=said, hint=install)
+    else:
+        yield Finding(name="environment", is_fine=True, said=f"`{python}` has all that the pipeline needs")
+    if project.lock_file and not (project.root / project.lock_file).is_file():
+        said = f"`{project.lock_file}` is missing, so no run can say which environment it had"
+        yield Finding(name="lock file", is_fine=False, said=said, hint=install)
+
+
+def _hooks(project: Project) -> Finding:
+    where = git.git(project.root, "rev-parse", "--git-path", "hooks/pre-commit", check=False)
+    if where.returncode != 0:
+        return Finding(name="hooks", is_fine=False, said="this is not a git repository", hint="run `git init`")
+    if (project.root / where.stdout.strip()).is_file():
+        return Finding(name="hooks", is_fine=True, said="pre-commit is installed")
+    hint = f"run `{project.relative(project.bin) if project.bin.is_relative_to(project.root) else project.bin}"
+    return Finding(
+        name="hooks", is_fine=False, said="no hook runs on `git commit`", hint=f"{hint}/pre-commit install`"
+    )

@@ -1,0 +1,73 @@
+"""Gathering what is known about a repository, from files that DVC and git track."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mlproj.base import files, git
+from mlproj.catalog import datasheet
+from mlproj.lifecycle.evidence import Evidence
+from mlproj.pipeline import dvc, stages, status, tracked
+from mlproj.pipeline.hashes import Hashes
+from mlproj.pipeline.stages import Pipeline, StageStatus
+from mlproj.project import Project
+from mlproj.provenance import manifest, snapshot
+from mlproj.scoping import document
+
+# What the repository's own pre-commit hook allows.
+LARGE_BYTES = 1_000_000
+_REPORTS = ("ingest", "validation", "split", "baseline", "sanity", "evaluation")
+
+
+def gather(project: Project) -> Evidence:
+    """Everything the gates ask for. Raises ConfigError if `dvc.yaml` or `params.yaml` cannot be read."""
+    hashes = Hashes(project.root, project.cache / "hashes.json")
+    pipeline = stages.load(project.root)
+    run = manifest.load(project.root / "models" / "run.json")
+    gathered = Evidence(
+        document=document.load(project.scoping),
+        document_path=project.relative(project.scoping),
+        has_pipeline=pipeline is not None,
+        stages=_stages(project, pipeline, hashes),
+        raw_data=tracked.raw_data(project.root, hashes),
+        datasheet=datasheet.load(project.data_doc),
+        datasheet_path=project.relative(project.data_doc),
+        reports={name: _report(project.root, name) for name in _REPORTS},
+        large_files=_large_files(project),
+        manifest=run,
+        evaluation_run=files.read_json(project.root / "models" / "evaluation.json"),
+        snapshot_held=run is not None and _held(project.root, run),
+    )
+    hashes.save()
+    return gathered
+
+
+def _stages(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> tuple[StageStatus, ...]:
+    if pipeline is None:
+        return ()
+    if status.can_answer(project.root, pipeline):
+        return status.of(project.root, pipeline, hashes)
+    return dvc.status(project, pipeline)
+
+
+def _report(root: Path, name: str) -> dict[str, Any] | None:
+    said = files.read_json(root / "reports" / f"{name}.json")
+    return said if isinstance(said, dict) else None
+
+
+def _held(root: Path, run: manifest.Manifest) -> bool:
+    commit = run.snapshot or run.commit
+    return commit is not None and snapshot.holds(root, commit)
+
+
+def _large_files(project: Project) -> tuple[tuple[str, int], ...]:
+    """Files in git above the limit, the largest first; a lock file is as large as its environment is."""
+    found = []
+    for name in git.git(project.root, "ls-files", "-z", check=False).stdout.split("\0"):
+        path = project.root / name
+        if name and path.name != project.lock_file and path.is_file():
+            size = path.lstat().st_size
+            if size > LARGE_BYTES:
+                found.append((name, size))
+    return tuple(sorted(found, key=lambda entry: -entry[1]))

@@ -1,0 +1,190 @@
+"""Working in a phase: is the way open, run its stages, judge its gates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlproj.base import clock, git, lock
+from mlproj.base.errors import ToolError
+from mlproj.decisions import store as notebook
+from mlproj.decisions.record import Decision
+from mlproj.flows import evidence as gathering
+from mlproj.flows import status
+from mlproj.lifecycle import gates
+from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.gates import Verdict
+from mlproj.lifecycle.phases import Phase
+from mlproj.pipeline import dvc, stages
+from mlproj.project import Project
+from mlproj.provenance import manifest, snapshot
+from mlproj.scoping.scope import Severity
+from mlproj.tracking import mlflow
+from mlproj.tracking.models import ModelVersion
+
+CANDIDATE = "candidate"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worked:
+    """What came of it. `refused` is the phase before, where its closed gates stopped the work; `decision` the
+    record of going on all the same; `verdict` judges the phase itself, None where nothing was run."""
+
+    phase: Phase
+    verdict: Verdict | None
+    next: str
+    refused: Verdict | None = None
+    decision: Path | None = None
+    version: ModelVersion | None = None
+    left_out: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def answers_yes(self) -> bool:
+        return self.verdict is not None and self.verdict.open
+
+
+def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[str], None]) -> Worked:
+    """Run the phase's stages, if the phase before is done, and judge it.
+
+    `force` is the reason to go on though the phase before is not done; it is kept as a decision. Raises
+    MlprojError if another command works here, ToolError if a stage fails for a reason no gate knows.
+    """
+    with lock.held(project.cache / "lock", doing=f"mlproj stage {phase}"):
+        started = time.monotonic()
+        before = gathering.gather(project)
+        closed = _closed_before(phase, before)
+        if closed is not None and force is None:
+            step = status.next_step(closed.phase, closed.closed_by, before)
+            return Worked(phase=phase, verdict=None, refused=closed, next=step)
+        decision = _forced(project, phase, closed, force, before) if closed and force else None
+        left_out = _run(project, phase, before, say)
+        after = gathering.gather(project)
+        verdict = gates.judge(phase, after)
+        version = None
+        if phase is Phase.MODELING and verdict.open:
+            version = _register(project, after, say)
+        return Worked(
+            phase=phase,
+            verdict=verdict,
+            next=_next(phase, verdict, after),
+            decision=decision,
+            version=version,
+            left_out=left_out,
+            seconds=time.monotonic() - started,
+        )
+
+
+def _closed_before(phase: Phase, evidence: Evidence) -> Verdict | None:
+    if phase.before is None:
+        return None
+    verdict = gates.judge(phase.before, evidence)
+    return None if verdict.open else verdict
+
+
+def _next(phase: Phase, verdict: Verdict, evidence: Evidence) -> str:
+    if not verdict.open:
+        return status.next_step(phase, verdict.closed_by, evidence)
+    following = [later for later in Phase if later.before is phase]
+    if not following or following[0] is Phase.DEPLOYMENT:
+        return "run `mlproj` to see where the project stands"
+    return f"run `mlproj stage {following[0]}`"
+
+
+def _forced(
+    project: Project, phase: Phase, closed: Verdict, reason: str, evidence: Evidence
+) -> Path:
+    shown = "\n".join(f"- {check.name}: {check.reason}" for check in closed.closed_by)
+    return notebook.add(
+        project.decisions,
+        Decision(
+            title=f"Go on to {phase} before {closed.phase} is done",
+            on=clock.today(),
+            why=reason,
+            kind="forced",
+            commit=git.head(project.root),
+            run=evidence.manifest.run_id if evidence.manifest else None,
+        ),
+        evidence=f"These gates were closed:\n\n{shown}",
+    )
+
+
+def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str], None]) -> tuple[str, ...]:
+    """Run the phase's stages; returns untracked files that were too large for the snapshot."""
+    names = [found.stage.name for found in evidence.of_phases(phase)]
+    if not names or (phase is Phase.SCOPING and not _is_readable(evidence)):
+        return ()
+    if phase is not Phase.MODELING:
+        _repro(project, names, {}, phase)
+        return ()
+    taken = snapshot.take(project.root, "Code and parameters of a run")
+    provisional = None
+    if not taken.is_head:
+        # Nothing else points at it until the run that it is for has finished.
+        provisional = snapshot.keep(project.root, f"started-{taken.commit[:12]}", taken.commit)
+        say(f"snapshot {taken.commit[:12]} of the uncommitted work (your index and branch are as they were)")
+    env = {"SNAPSHOT_COMMIT": taken.commit}
+    if evidence.manifest is not None and evidence.manifest.missing():
+        # DVC would see nothing to do, and the run would go on lacking what only training again can record.
+        train = [name for name in names if _makes_manifest(evidence, name)]
+        say(f"training again: run {evidence.manifest.run_id[:8]} does not say where it comes from")
+        _repro(project, ["--force", "--single-item", *train], env, phase)
+    _repro(project, names, env, phase)
+    _keep_outcome(project, taken)
+    if provisional:
+        git.git(project.root, "update-ref", "-d", provisional)
+    return taken.left_out
+
+
+def _repro(project: Project, words: list[str], env: dict[str, str], phase: Phase) -> None:
+    code = dvc.repro(project, words, env=env)
+    if code < 0 or code == 130:
+        raise KeyboardInterrupt
+    if code == 0:
+        return
+    evidence = gathering.gather(project)
+    for name in ("validation", "sanity"):
+        report = evidence.report(name)
+        if report is not None and report.get("passed") is False:
+            return  # An answer, not an accident: the gate of that name says no.
+    raise ToolError(
+        f"`dvc repro` failed in the {phase} phase; what it said stands above",
+        hint=f"mend what it names, then run `mlproj stage {phase}` again: finished stages are not run twice",
+        returncode=code,
+    )
+
+
+def _is_readable(evidence: Evidence) -> bool:
+    problems = evidence.document.problems
+    return not any(problem.severity is Severity.ERROR for problem in problems)
+
+
+def _makes_manifest(evidence: Evidence, name: str) -> bool:
+    stage = next(found.stage for found in evidence.stages if found.stage.name == name)
+    return "models/run.json" in stage.outs
+
+
+def _keep_outcome(project: Project, started: snapshot.Snapshot) -> None:
+    """A second snapshot, child of the first, with the final `dvc.lock`, metrics and manifest."""
+    run = manifest.load(project.root / "models" / "run.json")
+    if run is None or run.snapshot != started.commit:
+        return  # Nothing was trained: the outcome of that run was kept when it was made.
+    outcome = snapshot.take(project.root, f"Outcome of run {run.run_id}", parent=started.commit)
+    snapshot.keep(project.root, run.run_id, outcome.commit)
+
+
+def _register(project: Project, evidence: Evidence, say: Callable[[str], None]) -> ModelVersion | None:
+    """Register the run's model as the candidate and anchor its snapshot; nothing if that was done before."""
+    run = evidence.manifest
+    assert run is not None  # the gate `origin` is open
+    if run.run_id in snapshot.anchors(project.root):
+        return None
+    kept = snapshot.outcome(project.root, run.run_id) or run.snapshot or run.commit
+    assert kept is not None
+    say("registering the model")
+    tags = {"origin.snapshot": kept, "origin.digest": run.model_digest or ""}
+    version = mlflow.register(project, run.run_id, alias=CANDIDATE, tags=tags)
+    snapshot.anchor(project.root, run.run_id, kept)
+    return version

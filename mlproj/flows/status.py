@@ -1,0 +1,76 @@
+"""Where a project stands, and what to type next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mlproj.base import clock
+from mlproj.flows import evidence as gathering
+from mlproj.lifecycle import gates, milestones
+from mlproj.lifecycle.check import Check
+from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.gates import Verdict
+from mlproj.lifecycle.milestones import MilestoneStatus
+from mlproj.lifecycle.phases import Phase
+from mlproj.project import Project
+from mlproj.provenance import snapshot
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """Every phase judged, every milestone placed, and the next thing to do."""
+
+    project: Project
+    verdicts: tuple[Verdict, ...]
+    milestones: tuple[MilestoneStatus, ...]
+    run_id: str | None
+    is_registered: bool
+    next: str
+
+    @property
+    def answers_yes(self) -> bool:
+        """Whether every phase up to modeling is done; deployment counts once something is on live traffic."""
+        return all(verdict.open for verdict in self.verdicts if verdict.phase is not Phase.DEPLOYMENT)
+
+
+def look(project: Project) -> Status:
+    """Judge the repository as it is now; changes nothing but a cache of digests."""
+    evidence = gathering.gather(project)
+    verdicts = {phase: gates.judge(phase, evidence) for phase in Phase}
+    run_id = evidence.manifest.run_id if evidence.manifest else None
+    registered = run_id is not None and run_id in snapshot.anchors(project.root)
+    scope = evidence.document.scope
+    checks = [check for verdict in verdicts.values() for check in verdict.checks]
+    return Status(
+        project=project,
+        verdicts=tuple(verdicts.values()),
+        milestones=milestones.judge(scope.milestones if scope else (), checks, clock.today()),
+        run_id=run_id,
+        is_registered=registered,
+        next=_next(verdicts, evidence, is_registered=registered),
+    )
+
+
+def _next(verdicts: Mapping[Phase, Verdict], evidence: Evidence, *, is_registered: bool) -> str:
+    for phase in (Phase.SCOPING, Phase.DATA, Phase.MODELING):
+        closed = verdicts[phase].closed_by
+        if closed:
+            return next_step(phase, closed, evidence)
+    if not is_registered:
+        return "run `mlproj stage modeling`"
+    return "run `make mlflow` to look at the runs; the model is registered as `candidate`"
+
+
+def next_step(phase: Phase, closed: tuple[Check, ...], evidence: Evidence) -> str:
+    """The one thing to do first: run what has not run, else mend what the first closed gate names."""
+    if phase is not Phase.SCOPING and _is_behind(phase, evidence):
+        return f"run `mlproj stage {phase}`"
+    hint = next((check.hint for check in closed if check.hint), "")
+    if "mlproj " in hint or not hint:
+        return hint
+    return f"{hint}, then run `mlproj stage {phase}`"
+
+
+def _is_behind(phase: Phase, evidence: Evidence) -> bool:
+    return any(not status.is_fresh for status in evidence.of_phases(phase))

@@ -1,0 +1,42 @@
+"""What is known about a repository, gathered once and judged many times. Facts only, no opinions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlproj.catalog.datasheet import Datasheet
+from mlproj.pipeline.stages import StageStatus
+from mlproj.pipeline.tracked import DataFile
+from mlproj.provenance.manifest import Manifest
+from mlproj.scoping.document import Document
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The facts that gates are judged by. A report that a stage has not written yet is None.
+
+    `reports` holds the JSON files of `reports/` by stem, as their stages wrote them; `large_files` the files
+    in git above the limit, with their sizes in bytes.
+    """
+
+    document: Document
+    document_path: str
+    stages: tuple[StageStatus, ...] = ()
+    has_pipeline: bool = True
+    raw_data: tuple[DataFile, ...] = ()
+    datasheet: Datasheet = field(default_factory=lambda: Datasheet(exists=False))
+    datasheet_path: str = "docs/data.md"
+    reports: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
+    large_files: tuple[tuple[str, int], ...] = ()
+    manifest: Manifest | None = None
+    evaluation_run: Mapping[str, Any] | None = None
+    snapshot_held: bool = False
+    lock_sha256: str | None = None
+
+    def report(self, name: str) -> Mapping[str, Any] | None:
+        return self.reports.get(name)
+
+    def of_phases(self, *phases: str) -> tuple[StageStatus, ...]:
+        return tuple(status for status in self.stages if status.stage.phase in phases)

@@ -1,0 +1,173 @@
+"""The gates of the modeling phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from mlproj.lifecycle import pipeline_gate
+from mlproj.lifecycle.check import Check, count, failed, listed, number, passed, unknown
+from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.phases import Phase
+from mlproj.scoping.scope import DEFAULT_SPLIT, ML_METRICS, Split, Target
+
+# Below this many rows a slice's metric says more about chance than about the model.
+_SLICE_ROWS = 30
+_MODEL_HINT = (
+    "find better features or another model; a promise that was wrong is changed in the scoping document"
+)
+_SLICE_HINT = "look at these rows: are there too few, or does a feature mean something else there?"
+
+
+def gates(evidence: Evidence) -> Iterator[Check]:
+    if not evidence.has_pipeline:
+        yield unknown("pipeline", "there is no `dvc.yaml`", "run `mlproj data add FILE --target COLUMN`")
+        return
+    yield _baseline(evidence)
+    yield _sanity(evidence)
+    yield from _targets_met(evidence)
+    yield _origin(evidence)
+    yield pipeline_gate.fresh(evidence, Phase.MODELING)
+
+
+def _sanity(evidence: Evidence) -> Check:
+    report = evidence.report("sanity")
+    if report is None:
+        return unknown(
+            "sanity", "the model has not been tried on a few rows yet", "run `mlproj stage modeling`"
+        )
+    said = (
+        f"{report.get('metric')} {number(report.get('value'))} on {report.get('rows')} training rows, "
+        f"at least {number(report.get('at_least'))} wanted"
+    )
+    if report.get("passed"):
+        return passed("sanity", said)
+    look_at = [str(line) for line in report.get("look_at") or ()]
+    return failed("sanity", f"it cannot overfit a handful: {said}", "look at what is listed above", *look_at)
+
+
+def _baseline(evidence: Evidence) -> Check:
+    name, report = "baseline", evidence.report("evaluation")
+    if report is None:
+        return unknown(name, "the model has not been evaluated yet", "run `mlproj stage modeling`")
+    known = (report.get("baseline") or {}).get("dev")
+    model = ((report.get("splits") or {}).get("dev") or {}).get("metrics") or {}
+    if not known or known.get("metric") not in model:
+        return unknown(
+            name, "`reports/evaluation.json` compares nothing with it", "run `mlproj stage modeling`"
+        )
+    metric = str(known["metric"])
+    ours, theirs = float(model[metric]["value"]), float(known["value"])
+    said = f"{metric} on dev: {number(ours)}, the {known.get('model')} baseline {number(theirs)}"
+    higher = metric not in ML_METRICS or ML_METRICS[metric].higher_is_better
+    if (ours > theirs) if higher else (ours < theirs):
+        return passed(name, said)
+    return failed(
+        name,
+        f"not beaten: {said}",
+        "use the simpler model (`train.model` in `params.yaml`), or find features that tell it more",
+    )
+
+
+def _targets_met(evidence: Evidence) -> Iterator[Check]:
+    scope = evidence.document.scope
+    if scope is None or not scope.ml:
+        yield unknown("targets", "the scoping document promises no ML target", "run `mlproj stage scoping`")
+        return
+    report = evidence.report("evaluation") or {}
+    for target in scope.ml:
+        found = _measurement(target, report.get("targets") or ())
+        yield _target(target, found, report.get("confidence"), _looks(evidence, target))
+        if target.slices and found is not None and found.get("value") is not None:
+            yield _slices(target, found)
+
+
+def _measurement(target: Target, measured: Iterable[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    asked = (target.metric, target.split or DEFAULT_SPLIT, target.class_label)
+    for entry in measured:
+        label = entry.get("class")
+        if (entry.get("metric"), entry.get("split"), None if label is None else str(label)) == asked:
+            return entry
+    return None
+
+
+def _looks(evidence: Evidence, target: Target) -> tuple[str, ...]:
+    looks = (evidence.evaluation_run or {}).get("test_looks")
+    if (target.split or DEFAULT_SPLIT) != Split.TEST or not isinstance(looks, int):
+        return ()
+    models = "1 model has" if looks == 1 else f"{looks} models have"
+    return (f"{models} been scored on this test split",)
+
+
+def _target(
+    target: Target, found: Mapping[str, Any] | None, confidence: float | None, details: tuple[str, ...]
+) -> Check:
+    """Judge one promise; an estimate that meets the bound while its interval straddles it says so."""
+    name, metric = f"target {target.metric}", target.metric
+    if found is None:
+        again = "run `mlproj stage modeling`"
+        return unknown(name, f"{target.sentence}: not measured yet", again, metric=metric)
+    if found.get("value") is None:
+        reason = f"{target.sentence}: {found.get('reason') or 'it could not be measured'}"
+        again = "edit `evaluate` in `params.yaml`, then run `mlproj stage modeling`"
+        return unknown(name, reason, again, metric=metric)
+    value, low, high = float(found["value"]), found.get("low"), found.get("high")
+    said = f"{target.sentence}: {number(value)}"
+    if low is not None and high is not None:
+        said += (
+            f" ({target.with_confidence or confidence or 0.95:.0%} interval {number(low)} to {number(high)})"
+        )
+    decides = target.judged_by(value, low, high)
+    if decides is None:
+        again = "run `mlproj stage modeling`"
+        return unknown(name, f"{said}; no interval was computed", again, *details, metric=metric)
+    if target.met_by(decides):
+        if low is not None and high is not None and target.straddled_by(low, high):
+            said += "; the interval straddles the bound, so another sample might not meet it"
+        return passed(name, said, *details, metric=metric)
+    if target.met_by(value):
+        said += "; the estimate meets the bound, its interval does not"
+    return failed(name, said, _MODEL_HINT, *details, metric=metric)
+
+
+def _slices(target: Target, found: Mapping[str, Any]) -> Check:
+    name = f"slices {target.metric}"
+    judged, short, set_aside = 0, [], []
+    for entry in found.get("slices") or ():
+        label, value = f"{entry.get('column')} = {entry.get('level')}", entry.get("value")
+        rows = int(entry.get("rows") or 0)
+        if value is None:
+            set_aside.append(f"{label}: {entry.get('reason') or 'it could not be measured'}")
+        elif rows < _SLICE_ROWS:
+            set_aside.append(f"{label}: {number(value)} on {count(rows, 'row')}, too few to judge")
+        else:
+            judged += 1
+            if not target.met_on_slice_by(float(value)):
+                short.append(f"{label}: {number(value)} on {count(rows, 'row')}")
+    asked = f"{target.direction.replace('_', ' ')} {number(target.slice_bound)}"
+    if short:
+        reason = f"{count(len(short), 'slice')} of {judged} not {asked}"
+        return failed(name, reason, _SLICE_HINT, *short, *set_aside, metric=target.metric)
+    if not judged:
+        reason, hint = "no slice has enough rows to judge", f"name other slices for {target.metric}"
+        return unknown(name, reason, hint, *set_aside, metric=target.metric)
+    return passed(name, f"{count(judged, 'slice')} {asked}", *set_aside, metric=target.metric)
+
+
+def _origin(evidence: Evidence) -> Check:
+    name, manifest = "origin", evidence.manifest
+    again = "run `mlproj stage modeling`, which snapshots the code first"
+    if manifest is None:
+        return unknown(name, "there is no run manifest (`models/run.json`)", "run `mlproj stage modeling`")
+    lacks = manifest.missing()
+    if lacks:
+        return failed(name, f"run {manifest.run_id[:8]} lacks {listed(list(lacks))}", again)
+    if not evidence.snapshot_held:
+        commit = manifest.snapshot or manifest.commit or ""
+        return failed(
+            name, f"commit `{commit[:12]}`, which the run was made from, is not in this repository", again
+        )
+    commit = manifest.snapshot or manifest.commit or ""
+    return passed(
+        name, f"run {manifest.run_id[:8]} from commit {commit[:12]}, data and environment by digest"
+    )

@@ -1,0 +1,21 @@
+"""The gate that data and modeling share: what was judged is what the code and the data would make now."""
+
+from __future__ import annotations
+
+from mlproj.lifecycle.check import Check, count, failed, passed, unknown
+from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.phases import Phase
+
+
+def fresh(evidence: Evidence, phase: Phase) -> Check:
+    """Fresh means this phase's stages and the data they are made from; judging targets is another gate."""
+    phases = (Phase.DATA,) if phase is Phase.DATA else (Phase.DATA, Phase.MODELING)
+    statuses = evidence.of_phases(*phases)
+    name, again = "pipeline", f"run `mlproj stage {phase}`"
+    if not any(status.stage.phase == phase for status in statuses):
+        return unknown(name, f"no stage of `dvc.yaml` says `meta: {{phase: {phase}}}`", "edit `dvc.yaml`")
+    stale = [status for status in statuses if not status.is_fresh]
+    if stale:
+        shown = [f"{status.stage.name}: {'; '.join(status.reasons[:4])}" for status in stale]
+        return failed(name, f"{count(len(stale), 'stage')} not up to date", again, *shown)
+    return passed(name, f"{count(len(statuses), 'stage')} up to date")
