@@ -1,0 +1,104 @@
+"""Dates as people write them: which one format a whole column keeps to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+ISO = "ISO8601"
+FORMATS = (
+    "%Y-%m-%d",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%dT%H:%M:%S",
+    "%Y-%m-%d %H:%M:%S.%f",
+    "%Y-%m-%dT%H:%M:%S.%f",
+    "%Y-%m-%d %H:%M",
+    "%Y-%m-%dT%H:%M",
+    "%Y/%m/%d",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%m/%d/%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%d.%m.%Y",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d-%m-%Y",
+    "%m-%d-%Y",
+    "%d-%m-%Y %H:%M:%S",
+    "%d-%b-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
+    "%b %d, %Y",
+    "%B %d, %Y",
+    "%b %Y",
+    "%B %Y",
+    "%Y-%m",
+    "%Y%m%d",
+)
+ISO_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?"
+_ISO = re.compile(ISO_PATTERN, re.ASCII)
+# Day and month change places between these two, and only a day past the 12th tells.
+_SWAPPED = {
+    "%m/%d/%Y": "%d/%m/%Y",
+    "%d/%m/%Y": "%m/%d/%Y",
+    "%m/%d/%Y %H:%M:%S": "%d/%m/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M:%S": "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M": "%d/%m/%Y %H:%M",
+    "%d/%m/%Y %H:%M": "%m/%d/%Y %H:%M",
+    "%d-%m-%Y": "%m-%d-%Y",
+    "%m-%d-%Y": "%d-%m-%Y",
+}
+
+
+def candidates(values: Iterable[str]) -> tuple[str, ...]:
+    """The formats that every one of these values keeps to, likeliest first; none for no values."""
+    remaining = list(FORMATS)
+    iso = True
+    seen = False
+    for value in values:
+        seen = True
+        remaining = [known for known in remaining if keeps_to(value, known)]
+        iso = iso and bool(_ISO.fullmatch(value))
+        if not remaining and not iso:
+            return ()
+    if not seen:
+        return ()
+    return (*remaining, ISO) if iso else tuple(remaining)
+
+
+def keeps_to(value: str, form: str) -> bool:
+    if form == ISO:
+        return bool(_ISO.fullmatch(value))
+    if form == "%Y%m%d" and not (len(value) == 8 and value.isascii() and value[:2] in ("19", "20")):
+        # Any eight digits would do otherwise, and most eight-digit numbers are not dates.
+        return False
+    if value[:1].isspace() or value[-1:].isspace() or not any(char.isdigit() for char in value):
+        return False
+    try:
+        datetime.strptime(value, form)
+    except ValueError:
+        return False
+    return True
+
+
+def swapped(form: str) -> str | None:
+    """The format that reads day and month the other way round, if there is one."""
+    return _SWAPPED.get(form)
+
+
+def has_time(form: str) -> bool:
+    return "%H" in form or form == ISO
+
+
+def moment(value: str, form: str) -> float | None:
+    """Seconds since 1970, for comparing dates of one column; None if it is not one after all."""
+    try:
+        read = datetime.fromisoformat(value) if form == ISO else datetime.strptime(value, form)
+    except ValueError:
+        return None
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()

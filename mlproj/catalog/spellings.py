@@ -1,0 +1,109 @@
+"""How a file writes "missing": which spellings are no values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+BLANK = frozenset({""})
+SURE = frozenset({"na", "n/a", "nan", "#n/a", "#na", "<na>", "null", "(null)", "?", "nil", "-nan"})
+MARKS = frozenset({"-", "--", "---", ".", "..", "*"})
+NONE = frozenset({"none"})
+WORDS = frozenset(
+    {"unknown", "missing", "n.a.", "not available", "not applicable", "undefined", "(missing)", "no data", "#value!",
+     "#div/0!", "#ref!", "inf", "-inf"}
+)  # fmt: skip
+ALL = BLANK | SURE | MARKS | NONE | WORDS
+LONGEST = max(map(len, ALL)) + 8
+_CODE = re.compile(r"[A-Z]{2}")
+_MARK = re.compile(r"[^\w\s]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The spellings in one column that may mean missing, and what the rest of the column is."""
+
+    column: str
+    counts: Mapping[str, int]
+    is_typed: bool
+    """Every other value is a number, or a date of one format."""
+    others: Sequence[str]
+    """A few of the other values, most frequent first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ruling:
+    missing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def rule(columns: Sequence[Seen], told: Collection[str] = ()) -> Ruling:
+    """The spellings that mean missing in this file, in all of its columns at once, since a reader has one list.
+
+    A word that could be a value, such as `None` or `unknown`, means missing where the rest of its column are numbers
+    or dates. In a column of words it is a category, unless the same spelling already means missing elsewhere.
+    """
+    missing: set[str] = set(told)
+    kept: dict[str, list[Seen]] = {}
+    for seen in columns:
+        for spelling in seen.counts:
+            folded = spelling.strip().casefold()
+            if folded in WORDS and spelling not in told:
+                if seen.is_typed and not any(
+                    spelling in other.counts for other in columns if not other.is_typed
+                ):
+                    missing.add(spelling)
+            elif seen.is_typed or not _plausible(folded, spelling, seen.others):
+                missing.add(spelling)
+            else:
+                kept.setdefault(spelling, []).append(seen)
+    notes = []
+    for spelling, where in kept.items():
+        named = _listing([seen.column for seen in where])
+        if spelling in missing:
+            if spelling not in told:
+                notes.append(
+                    f"`{spelling}` means missing in columns of numbers, so it is read as missing in {named} as well"
+                )
+        else:
+            rows = sum(seen.counts[spelling] for seen in where)
+            notes.append(
+                f"`{spelling}` in {named} ({rows:,} rows) is kept as a category; add it to `missing_values` if it is not one"
+            )
+    for seen in columns:
+        words = [word for word in seen.counts if word.strip().casefold() in WORDS and word not in missing]
+        if seen.is_typed and words:
+            notes.append(
+                f"{_tick(seen.column)} would be numbers or dates but for {_listing(words)}, which are categories elsewhere:"
+                " add them to `missing_values` to read it so"
+            )
+    return Ruling(
+        missing=tuple(sorted(missing, key=lambda text: (text.strip() != "", text))), notes=tuple(notes)
+    )
+
+
+def may_mean_missing(value: str) -> bool:
+    return len(value) <= LONGEST and value.strip().casefold() in ALL
+
+
+def _plausible(folded: str, spelling: str, others: Sequence[str]) -> bool:
+    """Whether the spelling reads as one of the column's values."""
+    if folded in NONE:
+        return True
+    if folded in MARKS or folded == "?":
+        return any(_MARK.fullmatch(other.strip()) for other in others)
+    if spelling == "NA":
+        # Namibia among countries, North America among continents.
+        return len(others) >= 3 and all(_CODE.fullmatch(other) for other in others)
+    return False
+
+
+def _listing(names: Sequence[str]) -> str:
+    shown = [_tick(name) for name in names[:4]]
+    more = f" and {len(names) - 4:,} more" if len(names) > 4 else ""
+    return ", ".join(shown) + more
+
+
+def _tick(name: str) -> str:
+    return f"`{' '.join(name.split())}`"
