@@ -159,6 +159,7 @@ class Checks:
             self._slices(said)
             self._class(said, measured)
         link = self._link(said) if kind is TargetKind.BUSINESS else None
+        suggested = self._suggested(said)
         confidence = said.number("with_confidence")
         if confidence is not None and not 0 < confidence < 1:
             hint = f"write `{number(confidence / 100)}`" if 1 < confidence < 100 else "95 % is `0.95`"
@@ -180,7 +181,7 @@ class Checks:
             with_confidence=confidence,
             class_label=said.text("class"),
             linked_to=link,
-            suggested=self._suggested(said),
+            suggested=suggested,
             line=said.line,
         )
 

@@ -42,7 +42,22 @@ def load(
 
     `task`, `columns` and `classes` are what is known of the data; empty where nothing is.
     """
-    matter = front_matter.read(path)
+    text = front_matter.read(path)
+    if isinstance(text, Problem):
+        return Document(path=path, scope=None, problems=(text,), unanswered=())
+    return parse(path, text, task=task, columns=columns, classes=classes)
+
+
+def parse(
+    path: Path,
+    text: str,
+    *,
+    task: str | None = None,
+    columns: Collection[str] = (),
+    classes: Collection[str] = (),
+) -> Document:
+    """Like `load`, of a text that has been read already."""
+    matter = front_matter.parse(path, text)
     if isinstance(matter, Problem):
         return Document(path=path, scope=None, problems=(matter,), unanswered=())
     reader = Reader(path)

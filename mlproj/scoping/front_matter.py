@@ -16,9 +16,8 @@ _DEEP = 3_000
 _LARGEST_FILE = 4 << 20
 _LARGEST_FRONT_MATTER = 256 << 10
 
-_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 _FENCE = re.compile(r"---[ \t]*(?:\r\n|\n|\r|\Z)")
-_END = re.compile(r"^(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)", re.MULTILINE)
+_END = re.compile(r"(?<=[\r\n])(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)")
 _QUOTE_IT = "put the whole text in quotes if it is meant as text"
 # A part of what the parser says; what that means to somebody who edits a document; what to do about it.
 _SYNTAX = (
@@ -41,18 +40,20 @@ _SYNTAX = (
 
 @dataclass(frozen=True, kw_only=True)
 class FrontMatter:
-    """`text` is the whole file as it is, byte-order mark included; `end` is where its closing fence is."""
+    """`text` is the whole file as it is; its front matter goes from `begin` to the closing fence at `end`."""
 
     text: str
+    begin: int
     end: int
     root: yaml.MappingNode
 
+    def start_of(self, line: int) -> int:
+        """Where in `text` a line begins; lines count from 0, as in YAML's marks."""
+        return self.begin + sum(map(len, self.text[self.begin :].splitlines(keepends=True)[:line]))
 
-def read(path: Path) -> FrontMatter | Problem:
-    """Never raises for what is in the file, nor for a file that cannot be read."""
-    text = _text(path)
-    if isinstance(text, Problem):
-        return text
+
+def parse(path: Path, text: str) -> FrontMatter | Problem:
+    """The front matter of `text`, which was read from `path`. Never raises for what is in it."""
     begin = 1 if text.startswith("\ufeff") else 0
     if not _FENCE.match(text, begin):
         return _problem(
@@ -87,10 +88,11 @@ def read(path: Path) -> FrontMatter | Problem:
             "the front matter holds no keys",
             "it has keys such as `problem:` and `targets:`, each on a line of its own",
         )
-    return FrontMatter(text=text, end=end.start(), root=root)
+    return FrontMatter(text=text, begin=begin, end=end.start(), root=root)
 
 
-def _text(path: Path) -> str | Problem:
+def read(path: Path) -> str | Problem:
+    """The file's text, with its line ends as they are."""
     try:
         if path.stat().st_size > _LARGEST_FILE:
             return _problem(

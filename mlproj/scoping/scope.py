@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -30,7 +29,8 @@ class Direction(StrEnum):
 
 
 class Split(StrEnum):
-    TRAIN = "train"
+    """Where an ML target is measured; a promise about the rows a model was trained on would promise nothing."""
+
     DEV = "dev"
     TEST = "test"
 
@@ -431,7 +431,8 @@ def holds(approval: Approval, targets: Iterable[Target]) -> bool:
 
 def number(value: float) -> str:
     """A number as a person writes it: `50`, not `50.0`."""
-    return str(int(value)) if math.isfinite(value) and value == int(value) else repr(value)
+    whole = abs(value) < 1e15 and value == int(value)
+    return str(int(value)) if whole else repr(value)
 
 
 def _reaches(value: float, direction: Direction, bound: float) -> bool:
