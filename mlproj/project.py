@@ -43,9 +43,9 @@ class Project:
     def find(cls, start: Path | None = None) -> Project:
         """The project that `start` (default: the working folder) is in. Raises ConfigError outside one."""
         here = (start or Path.cwd()).resolve()
-        for folder in (here, *here.parents):
-            if (folder / MARKER).is_file():
-                return cls.load(folder)
+        root = locate(here)
+        if root is not None:
+            return cls.load(root)
         raise ConfigError(
             f"`{here}` is not inside an mlproj repository: no `{MARKER}` here or above",
             hint="run `mlproj new NAME` to make one, or change to its folder",
@@ -101,6 +101,12 @@ class Project:
 
     def relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
+
+
+def locate(start: Path) -> Path | None:
+    """The root of the repository that `start` is in, if mlproj made it."""
+    folders = (start.resolve(), *start.resolve().parents)
+    return next((folder for folder in folders if (folder / MARKER).is_file()), None)
 
 
 def data_home(environ: Mapping[str, str] = os.environ) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _interrupted()
     except BrokenPipeError:
         # The reader (`| head`) has left; point stdout at nothing so that the exit flush does not complain.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         return int(Exit.DONE)
     except SystemExit as leaving:
         # Typer turns Ctrl-C into an exit code of 1 of its own; the shell's convention says more.
@@ -58,7 +59,6 @@ def table() -> typer.Typer:
         doctor,
         new,
         stage,
-
     )
 
     # Plain help: Rich would double the time that `--help` takes, and pipes and logs want text anyway.

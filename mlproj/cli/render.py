@@ -200,7 +200,7 @@ def decisions(project: Project, pages: Sequence[Page]) -> None:
         facts += [f"run {page.decision.run[:8]}"] if page.decision.run else []
         line(style(f"            {', '.join(facts)}", "dim"))
     if not pages:
-        line("no decision is recorded that contains these words" if project.decisions.is_dir() else "none yet")
+        line(f"no such decision in `{project.relative(project.decisions)}`")
 
 
 def checked(judged: Judged) -> None:

@@ -9,7 +9,7 @@ from mlproj.lifecycle import gates
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
 from mlproj.project import Project
-from mlproj.scoping.scope import Problem, Severity
+from mlproj.scoping.scope import Problem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +38,6 @@ def judge(project: Project, phase: Phase | None) -> Judged:
     return Judged(
         project=project,
         verdicts=tuple(gates.judge(each, evidence) for each in phases),
-        warnings=tuple(
-            problem for problem in evidence.document.problems if problem.severity is Severity.WARNING
-        ),
+        warnings=evidence.document.warnings,
         asked_for_one=phase is not None,
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mlproj.base import git, process
 from mlproj.base.errors import ConfigError, MissingToolError
-from mlproj.project import Project
+from mlproj.project import Project, locate
 
 _PACKAGES = ("dvc", "mlflow", "sklearn", "pandas", "pandera", "pre_commit", "pytest", "ruff")
 # One start of the project's interpreter finds them all; finding does not import, so it is quick.
@@ -37,12 +37,14 @@ def _examine(here: Path) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding(name="python", is_fine=sys.version_info >= (3, 11), said=f"{version}, for mlproj itself")
     yield _git(here)
+    if locate(here) is None:
+        said = "not inside a repository that mlproj made"
+        yield Finding(name="project", is_fine=True, said=said, needed=False)
+        return
     try:
         project = Project.find(here)
     except ConfigError as error:
-        outside = Finding(name="project", is_fine=True, said="not inside a repository made by mlproj", needed=False)
-        broken = Finding(name="project", is_fine=False, said=error.message, hint=error.hint)
-        yield outside if "not inside" in error.message else broken
+        yield Finding(name="project", is_fine=False, said=error.message, hint=error.hint)
         return
     yield Finding(name="project", is_fine=True, said=f"{project.name} in `{project.root}`")
     yield from _environment(project)
@@ -95,10 +97,10 @@ def _environment(project: Project) -> Iterator[Finding]:
 def _hooks(project: Project) -> Finding:
     where = git.git(project.root, "rev-parse", "--git-path", "hooks/pre-commit", check=False)
     if where.returncode != 0:
-        return Finding(name="hooks", is_fine=False, said="this is not a git repository", hint="run `git init`")
+        said = "this is not a git repository"
+        return Finding(name="hooks", is_fine=False, said=said, hint="run `git init`")
     if (project.root / where.stdout.strip()).is_file():
         return Finding(name="hooks", is_fine=True, said="pre-commit is installed")
-    hint = f"run `{project.relative(project.bin) if project.bin.is_relative_to(project.root) else project.bin}"
-    return Finding(
-        name="hooks", is_fine=False, said="no hook runs on `git commit`", hint=f"{hint}/pre-commit install`"
-    )
+    programs = project.relative(project.bin) if project.bin.is_relative_to(project.root) else project.bin
+    hint = f"run `{programs}/pre-commit install`"
+    return Finding(name="hooks", is_fine=False, said="no hook runs on `git commit`", hint=hint)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mlproj.pipeline.stages import Pipeline, StageStatus
 from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot
 from mlproj.scoping import document
+from mlproj.scoping.document import Document
 
 # What the repository's own pre-commit hook allows.
 LARGE_BYTES = 1_000_000
@@ -25,15 +27,16 @@ def gather(project: Project) -> Evidence:
     hashes = Hashes(project.root, project.cache / "hashes.json")
     pipeline = stages.load(project.root)
     run = manifest.load(project.root / "models" / "run.json")
+    reports = {name: _report(project.root, name) for name in _REPORTS}
     gathered = Evidence(
-        document=document.load(project.scoping),
+        document=_document(project, reports),
         document_path=project.relative(project.scoping),
         has_pipeline=pipeline is not None,
         stages=_stages(project, pipeline, hashes),
         raw_data=tracked.raw_data(project.root, hashes),
         datasheet=datasheet.load(project.data_doc),
         datasheet_path=project.relative(project.data_doc),
-        reports={name: _report(project.root, name) for name in _REPORTS},
+        reports=reports,
         large_files=_large_files(project),
         manifest=run,
         evaluation_run=files.read_json(project.root / "models" / "evaluation.json"),
@@ -49,6 +52,17 @@ def _stages(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> tupl
     if status.can_answer(project.root, pipeline):
         return status.of(project.root, pipeline, hashes)
     return dvc.status(project, pipeline)
+
+
+def _document(project: Project, reports: Mapping[str, Mapping[str, Any] | None]) -> Document:
+    """The scoping document, read with what is known of the data, so that it is held against them."""
+    path = project.root / "params.yaml"
+    params = stages.read_yaml(path) if path.exists() else None
+    data = params.get("data") if isinstance(params, dict) else None
+    task = data.get("task") if isinstance(data, dict) else None
+    columns = (reports.get("ingest") or {}).get("columns") or ()
+    classes = ((reports.get("evaluation") or {}).get("splits") or {}).get("dev", {}).get("classes") or ()
+    return document.load(project.scoping, task=task, columns=columns, classes=tuple(classes))
 
 
 def _report(root: Path, name: str) -> dict[str, Any] | None:

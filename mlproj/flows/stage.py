@@ -17,10 +17,9 @@ from mlproj.lifecycle import gates
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
-from mlproj.pipeline import dvc, stages
+from mlproj.pipeline import dvc
 from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot
-from mlproj.scoping.scope import Severity
 from mlproj.tracking import mlflow
 from mlproj.tracking.models import ModelVersion
 
@@ -93,9 +92,7 @@ def _next(phase: Phase, verdict: Verdict, evidence: Evidence) -> str:
     return f"run `mlproj stage {following[0]}`"
 
 
-def _forced(
-    project: Project, phase: Phase, closed: Verdict, reason: str, evidence: Evidence
-) -> Path:
+def _forced(project: Project, phase: Phase, closed: Verdict, reason: str, evidence: Evidence) -> Path:
     shown = "\n".join(f"- {check.name}: {check.reason}" for check in closed.closed_by)
     return notebook.add(
         project.decisions,
@@ -114,7 +111,7 @@ def _forced(
 def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str], None]) -> tuple[str, ...]:
     """Run the phase's stages; returns untracked files that were too large for the snapshot."""
     names = [found.stage.name for found in evidence.of_phases(phase)]
-    if not names or (phase is Phase.SCOPING and not _is_readable(evidence)):
+    if not names or (phase is Phase.SCOPING and evidence.document.errors):
         return ()
     if phase is not Phase.MODELING:
         _repro(project, names, {}, phase)
@@ -154,11 +151,6 @@ def _repro(project: Project, words: list[str], env: dict[str, str], phase: Phase
         hint=f"mend what it names, then run `mlproj stage {phase}` again: finished stages are not run twice",
         returncode=code,
     )
-
-
-def _is_readable(evidence: Evidence) -> bool:
-    problems = evidence.document.problems
-    return not any(problem.severity is Severity.ERROR for problem in problems)
 
 
 def _makes_manifest(evidence: Evidence, name: str) -> bool:

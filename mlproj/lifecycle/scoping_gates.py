@@ -6,16 +6,15 @@ from collections.abc import Iterator
 
 from mlproj.lifecycle.check import Check, count, failed, listed, passed
 from mlproj.lifecycle.evidence import Evidence
-from mlproj.scoping.scope import Scope, Section, Severity, number
+from mlproj.scoping.scope import Scope, Section, number
 
 
 def gates(evidence: Evidence) -> Iterator[Check]:
     document, edit = evidence.document, f"edit `{evidence.document_path}`"
-    errors = [problem for problem in document.problems if problem.severity is Severity.ERROR]
-    if errors:
+    if document.errors:
         shown = [
             f"line {problem.line}: {problem.message}" + (f" ({problem.hint})" if problem.hint else "")
-            for problem in errors
+            for problem in document.errors
         ]
         yield failed(
             "document", f"{count(len(shown), 'problem')} in `{evidence.document_path}`", edit, *shown

@@ -101,7 +101,7 @@ def load(root: Path) -> Pipeline | None:
 
 
 def locked(root: Path) -> dict[str, Any]:
-    """What `dvc.lock` says of each stage; empty where nothing has run. Raises ConfigError if it is not YAML."""
+    """What `dvc.lock` says of each stage; empty before the first run; ConfigError if not YAML."""
     path = root / "dvc.lock"
     if not path.exists():
         return {}

@@ -65,7 +65,6 @@ def _status(
                 reasons.append(f"`{path}` is missing")
             elif now != known[path]:
                 reasons.append(f"`{path}` changed")
-        reasons += [f"`{path}` is no longer declared" for path in known if path not in paths]
     reasons += _param_changes(root, stage, locked.get("params") or {}, params)
     freshness = Freshness.STALE if reasons else Freshness.FRESH
     return StageStatus(stage=stage, freshness=freshness, reasons=tuple(reasons))

@@ -1,0 +1,201 @@
+"""The quick reader of DVC's files must say what DVC says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlproj.base.errors import ConfigError
+from mlproj.pipeline import stages, status
+from mlproj.pipeline.hashes import Hashes
+from mlproj.pipeline.stages import Freshness
+
+PIPELINE = """\
+stages:
+  first:
+    cmd: python first.py
+    deps: [first.py, raw.csv]
+    params: [numbers, more.deep]
+    outs: [middle, note.txt]
+    meta: {phase: data}
+  second:
+    cmd: python second.py
+    deps: [second.py, middle]
+    metrics:
+      - score.json: {cache: false}
+    meta: {phase: modeling}
+"""
+FIRST = """\
+from pathlib import Path
+Path("middle/deep").mkdir(parents=True, exist_ok=True)
+Path("middle/a.txt").write_text(Path("raw.csv").read_text())
+Path("middle/deep/b.txt").write_text("b")
+Path("middle/a-b.txt").write_text("the hyphen sorts before the slash")
+Path("note.txt").write_text("n")
+"""
+SECOND = """\
+from pathlib import Path
+Path("score.json").write_text('{"n": %d}' % len(Path("middle/a.txt").read_text()))
+"""
+
+
+def dvc(root: Path, *words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+        check=True,
+    )
+    return done.stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    root = tmp_path / "repository"
+    root.mkdir()
+    subprocess.run(["git", "init", "-q"], cwd=root, check=True)
+    dvc(root, "init", "-q")
+    texts = {"dvc.yaml": PIPELINE, "first.py": FIRST, "second.py": SECOND, "raw.csv": "a,b\n1,2\n"}
+    for name, text in texts.items():
+        (root / name).write_text(text)
+    (root / "params.yaml").write_text("numbers: [1, 2.5]\nmore:\n  deep: yes\n  other: 3\n")
+    dvc(root, "repro", "-q")
+    return root
+
+
+def quick(root: Path) -> dict[str, Freshness]:
+    pipeline = stages.load(root)
+    assert pipeline is not None
+    assert status.can_answer(root, pipeline)
+    found = status.of(root, pipeline, Hashes(root, root / ".cache.json"))
+    return {each.stage.name: each.freshness for each in found}
+
+
+def dvc_says(root: Path) -> dict[str, Freshness]:
+    said = json.loads(dvc(root, "status", "--json"))
+    return {name: Freshness.STALE if name in said else Freshness.FRESH for name in ("first", "second")}
+
+
+def rewrite(name: str, text: str) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_text(text)
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda root: None,
+    "a dependency": rewrite("raw.csv", "a,b\n3,4\n"),
+    "code": rewrite("second.py", SECOND + "# more\n"),
+    "a file in an output folder": rewrite("middle/deep/b.txt", "other"),
+    "a file more in an output folder": rewrite("middle/new.txt", "new"),
+    "an output gone": lambda root: (root / "note.txt").unlink(),
+    "a metric": rewrite("score.json", "{}"),
+    "a parameter that is read": rewrite("params.yaml", "numbers: [1, 3]\nmore: {deep: yes, other: 3}\n"),
+    "a parameter that is not read": rewrite(
+        "params.yaml", "numbers: [1, 2.5]\nmore: {deep: yes, other: 4}\n"
+    ),
+    "a parameter missing": rewrite("params.yaml", "numbers: [1, 2.5]\n"),
+    "the order in params.yaml": rewrite("params.yaml", "more: {other: 3, deep: yes}\nnumbers: [1, 2.5]\n"),
+    "a command": rewrite("dvc.yaml", PIPELINE.replace("python first.py", "python  first.py -v")),
+    "a dependency more": rewrite(
+        "dvc.yaml", PIPELINE.replace("[second.py, middle]", "[second.py, middle, raw.csv]")
+    ),
+    "a dependency less": rewrite("dvc.yaml", PIPELINE.replace("[second.py, middle]", "[middle]")),
+    "only the description": rewrite(
+        "dvc.yaml", PIPELINE.replace("    meta: {phase: data}", "    desc: first")
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_quick_reader_agrees_with_dvc_after_a_change_of(change: str, repository: Path) -> None:
+    CHANGES[change](repository)
+    assert quick(repository) == dvc_says(repository)
+
+
+def test_a_stage_that_never_ran_says_so(repository: Path) -> None:
+    (repository / "dvc.lock").unlink()
+    assert set(quick(repository).values()) == {Freshness.NEVER_RUN}
+
+
+def test_a_remembered_digest_is_dropped_when_the_file_changes(repository: Path) -> None:
+    store = repository / ".cache.json"
+    old = time.time() - 60
+    os.utime(repository / "raw.csv", (old, old))
+    hashes = Hashes(repository, store)
+    first = hashes.md5("raw.csv")
+    hashes.save()
+    assert "raw.csv" in json.loads(store.read_text())
+    (repository / "raw.csv").write_text("a,b\n9,9\n")
+    assert Hashes(repository, store).md5("raw.csv") != first
+
+
+def test_a_digest_of_a_file_written_just_now_is_not_remembered(repository: Path) -> None:
+    """Two writes within the clock's grain leave the same time stamp; only the second's content is true."""
+    store = repository / ".cache.json"
+    (repository / "raw.csv").write_text("now")
+    hashes = Hashes(repository, store)
+    hashes.md5("raw.csv")
+    hashes.save()
+    assert not store.exists() or "raw.csv" not in json.loads(store.read_text())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "vars: [{n: 1}]\nstages: {a: {cmd: 'echo ${n}'}}",
+        "stages: {a: {foreach: [1, 2], do: {cmd: 'echo ${item}'}}}",
+        "stages: {a: {matrix: {n: [1]}, cmd: 'echo ${item.n}'}}",
+        "stages: {a: {cmd: ls, wdir: sub}}",
+    ],
+)
+def test_what_only_dvc_can_resolve_is_left_to_dvc(text: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text(text)
+    pipeline = stages.load(tmp_path)
+    assert pipeline is not None
+    assert not status.can_answer(tmp_path, pipeline)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("stages: [a, b]", "`stages` must be a mapping"),
+        ("stages: {a: 3}", "stage `a` must be a mapping"),
+        ("stages: {a: {deps: [x]}}", "stage `a` has no `cmd`"),
+        ("stages: {a: {cmd: ls, deps: x}}", "`deps` of stage `a` must be a list"),
+        ("just words", "it must be a mapping"),
+        ("stages:\n  a: [", "line 3"),
+        ("stages:\n\ta: 1", "line 2, column 1"),
+    ],
+)
+def test_nonsense_in_dvc_yaml_is_named(text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=said) as caught:
+        stages.load(tmp_path)
+    assert "git checkout dvc.yaml" in caught.value.hint
+
+
+def test_upstream_follows_files_into_folders(tmp_path: Path) -> None:
+    (tmp_path / "dvc.yaml").write_text(
+        yaml.safe_dump(
+            {
+                "stages": {
+                    "a": {"cmd": "a", "outs": ["data"]},
+                    "b": {"cmd": "b", "deps": ["data/x.csv"], "outs": ["model/m.bin"]},
+                    "c": {"cmd": "c", "deps": ["model"]},
+                    "d": {"cmd": "d", "deps": ["data2"]},
+                }
+            }
+        )
+    )
+    pipeline = stages.load(tmp_path)
+    assert pipeline is not None
+    assert pipeline.upstream(["c"]) == {"a", "b", "c"}
