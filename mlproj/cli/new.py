@@ -1,0 +1,257 @@
+"""`mlproj new NAME`: a repository that runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlproj.base.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from mlproj.flows.new import New
+    from mlproj.scaffold.environment import Interpreter
+
+_COLUMNS_SHOWN = 12
+_NOTES_SHOWN = 12
+
+_ASK_HELP = "Ask nothing: take the default of every question that no option answers."
+_DATA_HELP = "Your table: CSV, TSV, Parquet or JSON lines. Without it, a simulated example is set up."
+_TARGET_HELP = "The column to predict."
+_MISSING_HELP = "A further spelling that means missing, such as `unknown`. May be given again."
+_KEEP_HELP = "A column to keep as a feature whatever is suspected of it. May be given again."
+
+
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the project and of its folder, e.g. `churn-model`.")],
+    data: Annotated[Path | None, typer.Option(help=_DATA_HELP)] = None,
+    target: Annotated[str | None, typer.Option(help=_TARGET_HELP)] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="What separates the table's fields; else guessed.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="How the table's text is encoded; else guessed.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option(help="binary, multiclass or regression; else inferred from the target.")
+    ] = None,
+    missing: Annotated[list[str] | None, typer.Option(help=_MISSING_HELP)] = None,
+    keep: Annotated[list[str] | None, typer.Option(help=_KEEP_HELP)] = None,
+    module: Annotated[str, typer.Option(help="Name of the Python package; else from NAME.")] = "",
+    description: Annotated[str, typer.Option(help="What the project is, in a sentence.")] = "",
+    author: Annotated[str, typer.Option(help="You or your organisation; else what git says.")] = "",
+    license: Annotated[str, typer.Option(help="MIT, BSD-3-Clause, Apache-2.0 or none.")] = "",
+    python: Annotated[str, typer.Option(help="Python version: 3.11, 3.12 or 3.13.")] = "",
+    env_manager: Annotated[str, typer.Option(help="uv, venv, conda, pixi, poetry or none.")] = "",
+    interpreter: Annotated[
+        Path | None, typer.Option(help="The Python to use with `--env-manager none`; else the active one.")
+    ] = None,
+    storage: Annotated[str, typer.Option(help="Where data is pushed: local, s3, gcs, azure or ssh.")] = "",
+    storage_url: Annotated[str, typer.Option(help="Its address, e.g. `s3://bucket/folder`.")] = "",
+    docs: Annotated[str, typer.Option(help="Documentation site: mkdocs or none.")] = "",
+    bare: Annotated[bool, typer.Option("--bare", help="Folders and documents only, no pipeline.")] = False,
+    defaults: Annotated[bool, typer.Option("--defaults", help=_ASK_HELP)] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be made; touch nothing.")
+    ] = False,
+) -> None:
+    """Generate a repository with a working pipeline, for your table or for an example.
+
+    Example: mlproj new churn-model --data telco.csv --target Churn
+    """
+    from mlproj.cli import render
+    from mlproj.flows.new import Table, create
+    from mlproj.scaffold.answers import Answers
+
+    asks = not defaults and not dry_run and sys.stdin.isatty()
+    if data is None and (target or delimiter or encoding or task or missing or keep):
+        raise ConfigError(
+            "`--target` and the other options about a table need `--data`",
+            hint="name the table: `--data FILE --target COLUMN`",
+        )
+    words = {
+        "project_name": name,
+        "module_name": module,
+        "description": description,
+        "author": author or _author(),
+        "license": license,
+        "python_version": python,
+        "env_manager": env_manager,
+        "storage": storage,
+        "storage_url": storage_url,
+        "docs": docs,
+        "scaffold": "bare" if bare else "",
+    }
+    found = _interpreter(interpreter, words)
+    answers = Answers.from_words(words)
+    if asks:
+        answers = Answers.from_words(_asked(words))
+    table = None
+    if data is not None:
+        table = Table(
+            path=data,
+            target=target or ask_target(data, delimiter, encoding, asks=asks),
+            delimiter=delimiter,
+            encoding=encoding,
+            task=task,
+            missing=tuple(missing or ()),
+            keep=tuple(keep or ()),
+        )
+    made = create(
+        Path.cwd() / answers.project_name,
+        answers,
+        table=table,
+        interpreter=found,
+        dry_run=dry_run,
+        say=render.talk,
+    )
+    _show(made)
+
+
+def _interpreter(named: Path | None, words: dict[str, str]) -> Interpreter | None:
+    """The interpreter of a project whose environment is not managed; its version answers a question."""
+    from mlproj.scaffold import environment
+
+    if words["env_manager"] != "none":
+        if named is None:
+            return None
+        raise ConfigError(
+            "`--interpreter` goes with an environment that is not managed",
+            hint="add `--env-manager none`, or leave `--interpreter` out",
+        )
+    found = environment.interpreter(named)
+    if words["python_version"] not in ("", found.version):
+        raise ConfigError(
+            f"`--python {words['python_version']}` does not go with `{found.path}`, which is Python {found.version}",
+            hint="leave `--python` out, or name another with `--interpreter PATH`",
+        )
+    words["python_version"] = found.version
+    return found
+
+
+def _author() -> str:
+    from mlproj.base import git
+    from mlproj.base.errors import MissingToolError
+
+    try:
+        identity = git.identity(Path.cwd())
+    except MissingToolError:
+        return ""  # said where git is needed
+    return identity[0] if identity else ""
+
+
+def _asked(words: Mapping[str, str]) -> dict[str, str]:
+    """The words, with those asked for that neither an option nor the machine can say."""
+    said = dict(words)
+    if not said["description"]:
+        said["description"] = typer.prompt(
+            "What is it, in a sentence", default="A machine learning project", err=True
+        )
+    if not said["author"]:
+        said["author"] = typer.prompt("You or your organisation", default="", show_default=False, err=True)
+    if not said["license"]:
+        said["license"] = typer.prompt(
+            "Licence: MIT, BSD-3-Clause, Apache-2.0 or none", default="MIT", err=True
+        )
+    if not said["storage"]:
+        said["storage"] = typer.prompt(
+            "Where data is pushed: local, s3, gcs, azure or ssh", default="local", err=True
+        )
+        if said["storage"] != "local" and not said["storage_url"]:
+            said["storage_url"] = typer.prompt("Its address", err=True)
+    return said
+
+
+def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:
+    """The column to predict, chosen by a person; raises ConfigError naming the columns where nobody can be asked."""
+    from mlproj.flows.new import columns
+
+    names = columns(data, delimiter=delimiter, encoding=encoding)
+    shown = ", ".join(f"`{name}`" for name in names[:_COLUMNS_SHOWN])
+    if len(names) > _COLUMNS_SHOWN:
+        shown += f" and {len(names) - _COLUMNS_SHOWN} more"
+    if not asks:
+        raise ConfigError(
+            f"which column of `{data.name}` is to be predicted? It has {shown}",
+            hint=f"name it: `--target {names[-1]!r}`"
+            if " " in names[-1]
+            else f"name it, e.g. `--target {names[-1]}`",
+        )
+    typer.echo(f"{data.name} has {shown}", err=True)
+    answer: str = typer.prompt("Which is to be predicted", err=True)
+    return answer
+
+
+def _show(made: New) -> None:
+    from mlproj.cli import render
+
+    if made.is_dry_run:
+        render.line(f"{made.root.name}/")
+        for text in tree(made.files):
+            render.line(text)
+        render.line(f"\n{len(made.files)} files; nothing was written")
+        return
+    render.line(f"made {made.root.name}: {len(made.files)} files in a first commit")
+    found(made.findings)
+    for note in made.notes:
+        render.line(f"note: {note}")
+    render.line("\nnext:")
+    render.line(f"  cd {made.root.name}")
+    if made.answers.scaffold == "full":
+        render.line("  $EDITOR docs/scoping.md     # what is promised: targets, milestones")
+        render.line("  mlproj stage scoping        # judges it")
+        render.line("  mlproj                      # where the project stands, at any time")
+    else:
+        render.line("  mlproj                      # where the project stands")
+
+
+def found(findings: Mapping[str, Any]) -> None:
+    """What was inferred from the table, guesses and suspicions first of all."""
+    from mlproj.cli import render
+
+    source, target = findings["source"], findings["target"]
+    if findings["simulated"]:
+        render.line(f"data: a simulated example, {findings['rows']:,} rows; `dvc repro` makes it")
+    else:
+        render.line(f"data: {source['name']}, {findings['rows']:,} rows, {len(findings['columns'])} columns")
+    for what in source["guessed"]:
+        render.line(f"  guessed: {what} {source[what]!r}")
+    render.line(f"  {target['task']} target {target['name']}: {target['reason']}")
+    roles: dict[str, list[str]] = {}
+    for column in findings["columns"]:
+        if column["role"] in ("drop", "leak"):
+            roles.setdefault(column["role"], []).append(column["name"])
+    for role, says in (("leak", "left out as suspected leaks"), ("drop", "left out")):
+        if role in roles:
+            names = roles[role]
+            more = f" and {len(names) - _COLUMNS_SHOWN} more" if len(names) > _COLUMNS_SHOWN else ""
+            render.line(f"  {says}: {', '.join(names[:_COLUMNS_SHOWN])}{more} (reasons in params.yaml)")
+    if findings["duplicates"]:
+        render.line(f"  {findings['duplicates']:,} rows repeat an earlier row: ingest drops them")
+    for note in findings["notes"][:_NOTES_SHOWN]:
+        render.line(f"  {note}")
+
+
+def tree(paths: Sequence[str]) -> list[str]:
+    """The lines of a picture of the tree that the paths make, folders first."""
+    root: dict[str, Any] = {}
+    for path in paths:
+        folder = root
+        *parents, name = path.split("/")
+        for parent in parents:
+            folder = folder.setdefault(parent, {})
+        folder[name] = None
+    return list(_branches(root, ""))
+
+
+def _branches(folder: Mapping[str, Any], indent: str) -> Iterator[str]:
+    entries = sorted(folder.items(), key=lambda entry: (entry[1] is None, entry[0]))
+    for number, (name, inside) in enumerate(entries, start=1):
+        is_last = number == len(entries)
+        yield f"{indent}{'└── ' if is_last else '├── '}{name}{'/' if inside is not None else ''}"
+        if inside is not None:
+            yield from _branches(inside, indent + ("    " if is_last else "│   "))

@@ -1,0 +1,92 @@
+"""Rendering the template, through Copier."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlproj import __version__
+from mlproj.base import clock
+from mlproj.base.errors import MlprojError
+from mlproj.scaffold.answers import Answers
+
+if TYPE_CHECKING:
+    from copier._main import Worker
+
+
+def template_dir() -> Path:
+    """The template beside the code, in an installed mlproj as in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    for folder in (package / "template", package.parent / "template"):
+        if (folder / "copier.yml").is_file():
+            return folder
+    raise MlprojError(
+        f"mlproj's template is not beside its code in `{package}`",
+        hint="install mlproj again",
+    )
+
+
+def example_findings() -> dict[str, Any]:
+    """What was found in the simulated example, for a repository that begins without data."""
+    findings: dict[str, Any] = json.loads(
+        (template_dir() / "example" / "findings.json").read_text(encoding="utf-8")
+    )
+    return findings
+
+
+def render(
+    destination: Path,
+    answers: Answers,
+    *,
+    findings: Mapping[str, Any],
+    project_id: str,
+    interpreter: str = "",
+) -> None:
+    """Render the template into `destination`, a new or empty folder.
+
+    `interpreter` is recorded for a project whose environment is not managed. The same arguments give the
+    same files, but for the year in the licence.
+    """
+    data = {
+        **answers.as_data(),
+        "findings": dict(findings),
+        "project_id": project_id,
+        "interpreter": interpreter,
+        "template_version": __version__,
+        "year": str(clock.today().year),
+    }
+    try:
+        with contextlib.ExitStack() as stack:
+            # Copier warns about our template not being a repository with tags; `mlproj upgrade` needs none.
+            stack.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+            worker = _worker()(
+                src_path=str(template_dir()),
+                dst_path=destination,
+                data=data,
+                defaults=True,
+                overwrite=True,
+                quiet=True,
+            )
+            stack.enter_context(worker)
+            worker.run_copy()
+    except OSError as error:
+        raise MlprojError(
+            f"the repository could not be written to `{destination.parent}`: {error.strerror or error}"
+        ) from error
+
+
+def _worker() -> type[Worker]:
+    from copier._main import Worker
+
+    class QuietWorker(Worker):
+        """Copier asks git about file modes once for every file it writes; there is no repository to ask yet."""
+
+        def _sync_git_index_executable_bit(self, *_: object) -> None:
+            return
+
+    return QuietWorker

@@ -1,0 +1,172 @@
+"""What was rendered, kept in the repository so that an upgrade can tell the template's text from the user's.
+
+`.mlproj/base.tar.gz` is the pristine rendering; `.mlproj/lock.json` says from which template and answers, and
+gives each file's SHA-256 and class.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from mlproj.base import files
+from mlproj.base.errors import ConfigError
+
+FOLDER = ".mlproj"
+BASE = f"{FOLDER}/base.tar.gz"
+LOCK = f"{FOLDER}/lock.json"
+FINDINGS = f"{FOLDER}/findings.json"
+VERSION = 1
+
+
+class FileClass(StrEnum):
+    """Who a file belongs to once it is there."""
+
+    MANAGED = "managed"  # the template's: an upgrade merges it
+    SEEDED = "seeded"  # written once, then the user's: an upgrade offers it
+    GENERATED = "generated"  # a program's: made again, never merged
+
+
+_GENERATED = (f"{FOLDER}/*", ".copier-answers.yml", "dvc.lock")
+_SEEDED = (
+    "README.md",
+    "LICENSE",
+    "params.yaml",
+    ".dvc/config",
+    "data/*",
+    "docs/*.md",
+    "models/*",
+    "notebooks/*",
+    "references/*",
+    "reports/*",
+    "tests/*",
+)
+_NEVER = (".env", "__pycache__")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One rendered file."""
+
+    sha256: str
+    kind: FileClass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lock:
+    template_version: str
+    answers: Mapping[str, str]
+    files: Mapping[str, Entry]
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file's bytes and whether it is a program."""
+
+    content: bytes
+    executable: bool
+
+
+def classify(path: str, *, module: str) -> FileClass:
+    """The class of a rendered file, `path` relative to the root with forward slashes."""
+    if any(fnmatchcase(path, pattern) for pattern in _GENERATED):
+        return FileClass.GENERATED
+    if path.startswith(f"{module}/") or any(fnmatchcase(path, pattern) for pattern in _SEEDED):
+        return FileClass.SEEDED
+    return FileClass.MANAGED
+
+
+def rendered(root: Path) -> dict[str, File]:
+    """Every file below a rendering that was just made, by its path."""
+    found = {}
+    for path in sorted(root.rglob("*")):
+        relative = path.relative_to(root)
+        if path.is_file() and not any(part in _NEVER for part in relative.parts):
+            executable = bool(path.stat().st_mode & 0o100)
+            found[relative.as_posix()] = File(content=path.read_bytes(), executable=executable)
+    return found
+
+
+def write(
+    root: Path, rendering: Mapping[str, File], *, template_version: str, answers: Mapping[str, str]
+) -> None:
+    """Record a rendering in the repository at `root`."""
+    kinds = {path: classify(path, module=answers["module_name"]) for path in rendering}
+    kept = {path: file for path, file in rendering.items() if kinds[path] is not FileClass.GENERATED}
+    files.write_bytes(root / BASE, pack(kept))
+    files.write_json(
+        root / LOCK,
+        {
+            "version": VERSION,
+            "template": template_version,
+            "answers": dict(answers),
+            "files": {
+                path: {"class": str(kinds[path]), "sha256": hashlib.sha256(file.content).hexdigest()}
+                for path, file in kept.items()
+            },
+        },
+    )
+
+
+def read(root: Path) -> Lock:
+    """What was recorded. Raises ConfigError if it is not there or cannot be read."""
+    said = files.read_json(root / LOCK)
+    try:
+        if said["version"] != VERSION:
+            raise ConfigError(
+                f"`{root / LOCK}` was written by another version of mlproj",
+                hint="upgrade mlproj, then run the command again",
+            )
+        return Lock(
+            template_version=said["template"],
+            answers=said["answers"],
+            files={
+                path: Entry(sha256=entry["sha256"], kind=FileClass(entry["class"]))
+                for path, entry in said["files"].items()
+            },
+        )
+    except (TypeError, KeyError, ValueError):
+        raise ConfigError(
+            f"`{root / LOCK}` is missing or cannot be read: it says what the repository was generated from",
+            hint=f"bring it back: `git checkout -- {LOCK}`",
+        ) from None
+
+
+def base(root: Path) -> dict[str, File]:
+    """The pristine rendering. Raises ConfigError if it is not there or is damaged."""
+    try:
+        return unpack((root / BASE).read_bytes())
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise ConfigError(
+            f"`{root / BASE}` cannot be read: {error}", hint=f"bring it back: `git checkout -- {BASE}`"
+        ) from None
+
+
+def pack(rendering: Mapping[str, File]) -> bytes:
+    """An archive whose bytes depend on the files alone: no times, no owners, paths in order."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path, file in sorted(rendering.items()):
+            member = tarfile.TarInfo(path)
+            member.size = len(file.content)
+            member.mode = 0o755 if file.executable else 0o644
+            archive.addfile(member, io.BytesIO(file.content))
+    return gzip.compress(stream.getvalue(), mtime=0)
+
+
+def unpack(archive: bytes) -> dict[str, File]:
+    found = {}
+    with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as members:
+        for member in members:
+            content = members.extractfile(member)
+            if content is not None:
+                executable = bool(member.mode & 0o100)
+                found[member.name] = File(content=content.read(), executable=executable)
+    return found
