@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +29,7 @@ _KEEP_HELP = "A column to keep as a feature whatever is suspected of it. May be 
 
 def new(
     name: Annotated[str, typer.Argument(help="Name of the project and of its folder, e.g. `churn-model`.")],
+    *,
     data: Annotated[Path | None, typer.Option(help=_DATA_HELP)] = None,
     target: Annotated[str | None, typer.Option(help=_TARGET_HELP)] = None,
     delimiter: Annotated[
@@ -126,7 +128,7 @@ def _interpreter(named: Path | None, words: dict[str, str]) -> Interpreter | Non
     found = environment.interpreter(named)
     if words["python_version"] not in ("", found.version):
         raise ConfigError(
-            f"`--python {words['python_version']}` does not go with `{found.path}`, which is Python {found.version}",
+            f"`{found.path}` is Python {found.version}, which is not `--python {words['python_version']}`",
             hint="leave `--python` out, or name another with `--interpreter PATH`",
         )
     words["python_version"] = found.version
@@ -148,26 +150,27 @@ def _asked(words: Mapping[str, str]) -> dict[str, str]:
     """The words, with those asked for that neither an option nor the machine can say."""
     said = dict(words)
     if not said["description"]:
-        said["description"] = typer.prompt(
-            "What is it, in a sentence", default="A machine learning project", err=True
-        )
+        said["description"] = _ask("What is it, in a sentence", "A machine learning project")
     if not said["author"]:
-        said["author"] = typer.prompt("You or your organisation", default="", show_default=False, err=True)
+        said["author"] = _ask("You or your organisation", "")
     if not said["license"]:
-        said["license"] = typer.prompt(
-            "Licence: MIT, BSD-3-Clause, Apache-2.0 or none", default="MIT", err=True
-        )
+        said["license"] = _ask("Licence: MIT, BSD-3-Clause, Apache-2.0 or none", "MIT")
     if not said["storage"]:
-        said["storage"] = typer.prompt(
-            "Where data is pushed: local, s3, gcs, azure or ssh", default="local", err=True
-        )
-        if said["storage"] != "local" and not said["storage_url"]:
-            said["storage_url"] = typer.prompt("Its address", err=True)
+        storage = _ask("Where data is pushed: local, s3, gcs, azure or ssh", "local")
+        said["storage"] = storage
+        if storage != "local" and not said["storage_url"]:
+            said["storage_url"] = _ask("Its address")
     return said
 
 
+def _ask(question: str, default: str | None = None) -> str:
+    # On stderr: stdout is for the result, and may be a pipe.
+    answer: str = typer.prompt(question, default=default, show_default=bool(default), err=True)
+    return answer
+
+
 def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:
-    """The column to predict, chosen by a person; raises ConfigError naming the columns where nobody can be asked."""
+    """The column to predict, as a person says it; raises ConfigError naming the columns where none can."""
     from mlproj.flows.new import columns
 
     names = columns(data, delimiter=delimiter, encoding=encoding)
@@ -177,13 +180,10 @@ def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks:
     if not asks:
         raise ConfigError(
             f"which column of `{data.name}` is to be predicted? It has {shown}",
-            hint=f"name it: `--target {names[-1]!r}`"
-            if " " in names[-1]
-            else f"name it, e.g. `--target {names[-1]}`",
+            hint=f"name it, e.g. `--target {shlex.quote(names[-1])}`",
         )
     typer.echo(f"{data.name} has {shown}", err=True)
-    answer: str = typer.prompt("Which is to be predicted", err=True)
-    return answer
+    return _ask("Which is to be predicted")
 
 
 def _show(made: New) -> None:

@@ -60,10 +60,10 @@ def create(
 ) -> New:
     """Make the repository at `folder`, which must be new or empty.
 
-    Everything up to the environment happens in a folder beside it, which is moved into place whole. A failure
-    or an interruption at any step leaves nothing behind, with one exception: an environment that could not be
-    made (no network, say) is no reason to throw the rest away, so the repository stays, with its first commit,
-    and ToolError says what finishes it.
+    Everything up to the environment happens in a folder beside it, which is moved into place whole. A
+    failure or an interruption at any step leaves nothing behind, with one exception: an environment that
+    could not be made (no network, say) is no reason to throw the rest away, so the repository stays, with
+    its first commit, and ToolError says what finishes it.
     """
     _must_be_free(folder)
     if shutil.which("git") is None:
@@ -137,7 +137,7 @@ def columns(path: Path, *, delimiter: str | None, encoding: str | None) -> tuple
 
 def record(root: Path, answers: Answers) -> None:
     """Keep the rendering just made at `root`, for upgrades."""
-    lock.write(root, lock.rendered(root), template_version=__version__, answers=answers.as_data())
+    lock.write(root, lock.rendered(root), version=__version__, answers=answers.as_data())
 
 
 def add_raw(root: Path, source: Path, name: str, say: Say) -> str:
@@ -230,7 +230,8 @@ def _finish(root: Path, answers: Answers, found: environment.Interpreter | None,
     is_made = found is not None
     if not environment.is_available(manager):
         notes.append(
-            f"`{manager.tool}` is not installed, so there is no environment yet: install it, then run `{manager.command}`"
+            f"`{manager.tool}` is not installed, so there is no environment yet: "
+            f"install it, then run `{manager.command}`"
         )
     elif found is None:
         say(f"making the environment with {answers.env_manager} (this takes a minute or two)")
@@ -246,7 +247,8 @@ def _finish(root: Path, answers: Answers, found: environment.Interpreter | None,
     _commit(root)
     if failure is not None:
         raise EnvironmentFailed(
-            f"{failure.message}\n\nthe repository `{root.name}` is made and committed, its environment is not",
+            f"{failure.message}\n\n"
+            f"the repository `{root.name}` is made and committed, its environment is not",
             hint=f"run `cd {root.name} && make requirements`, then commit the lock file it writes",
         ) from failure
     if is_made and (found is None or "pre-commit" not in found.missing):
@@ -283,14 +285,15 @@ def _identity(root: Path, answers: Answers) -> Sequence[str]:
     git.git(root, "config", "user.name", name)
     git.git(root, "config", "user.email", f"{user}@localhost")
     return (
-        f"git does not know who you are: in this repository you are `{name} <{user}@localhost>`; mend it with "
-        '`git config user.name "Your Name"` and `git config user.email you@example.org` in it',
+        f"git does not know who you are: in this repository you are `{name} <{user}@localhost>`; "
+        'mend it there with `git config user.name "Your Name"` and `git config user.email you@example.org`',
     )
 
 
 def _commit(root: Path) -> None:
     git.git(root, "add", "--all")
-    # What was just generated passes the hooks, as mlproj's own tests see to; a key to sign with may be anywhere.
+    # What was just generated passes the hooks, as mlproj's own tests see to; a key to sign with may be
+    # one that a person has to touch.
     git.git(
         root,
         "commit",

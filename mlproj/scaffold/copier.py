@@ -84,7 +84,7 @@ def _worker() -> type[Worker]:
     from copier._main import Worker
 
     class QuietWorker(Worker):
-        """Copier asks git about file modes once for every file it writes; there is no repository to ask yet."""
+        """Copier asks git about modes for every file it writes; there is no repository to ask yet."""
 
         def _sync_git_index_executable_bit(self, *_: object) -> None:
             return

@@ -46,10 +46,9 @@ class Venv:
     def make(self, root: Path, python_version: str) -> None:
         python = str(root / ".venv" / "bin" / "python")
         _run(root, _uv(), "venv", "--seed", "--python", python_version, ".venv")
-        _run(
-            root, _uv(), "pip", "install", "--python", python, "--compile-bytecode", "-r", "requirements.txt"
-        )
-        _run(root, _uv(), "pip", "install", "--python", python, "--no-deps", "--editable", ".")
+        install = (_uv(), "pip", "install", "--python", python)
+        _run(root, *install, "--compile-bytecode", "-r", "requirements.txt")
+        _run(root, *install, "--no-deps", "--editable", ".")
         frozen = process.run(_uv(), "pip", "freeze", "--python", python, "--exclude-editable", cwd=root)
         files.write_text(root / "requirements.lock", frozen.stdout)
 

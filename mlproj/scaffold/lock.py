@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from mlproj.base import files
 from mlproj.base.errors import ConfigError
@@ -94,9 +95,7 @@ def rendered(root: Path) -> dict[str, File]:
     return found
 
 
-def write(
-    root: Path, rendering: Mapping[str, File], *, template_version: str, answers: Mapping[str, str]
-) -> None:
+def write(root: Path, rendering: Mapping[str, File], *, version: str, answers: Mapping[str, str]) -> None:
     """Record a rendering in the repository at `root`."""
     kinds = {path: classify(path, module=answers["module_name"]) for path in rendering}
     kept = {path: file for path, file in rendering.items() if kinds[path] is not FileClass.GENERATED}
@@ -105,7 +104,7 @@ def write(
         root / LOCK,
         {
             "version": VERSION,
-            "template": template_version,
+            "template": version,
             "answers": dict(answers),
             "files": {
                 path: {"class": str(kinds[path]), "sha256": hashlib.sha256(file.content).hexdigest()}
@@ -117,7 +116,7 @@ def write(
 
 def read(root: Path) -> Lock:
     """What was recorded. Raises ConfigError if it is not there or cannot be read."""
-    said = files.read_json(root / LOCK)
+    said: Any = files.read_json(root / LOCK)
     try:
         if said["version"] != VERSION:
             raise ConfigError(

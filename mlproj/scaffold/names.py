@@ -82,7 +82,7 @@ def check_module(name: str) -> str:
 
 
 def module_for(project: str) -> str:
-    """The module name a project's name gives. Raises ConfigError, with another, where Python would refuse it."""
+    """The module name that a project's name gives. Raises ConfigError, with another, if it cannot be had."""
     name = project.lower().replace("-", "_")
     why = _taken(name)
     if why:
