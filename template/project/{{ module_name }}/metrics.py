@@ -1,0 +1,175 @@
+"""Scores and their intervals.
+
+A score is computed for many weightings of the rows at once: weights of one give the score itself,
+the counts of a resample give one bootstrap replicate. Both go through the same lines.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+Array = np.ndarray
+Scores = dict[str, Array]
+
+LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae", "mape", "median_absolute_error"}
+OF_ONE_CLASS = ("precision", "recall", "f1")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model answered on a split beside the truth.
+
+    Classes are numbers, places in `labels`, and the answers are probabilities, a column a class.
+    """
+
+    truth: Array
+    answers: Array
+    labels: tuple[str, ...] = ()
+    positive: int | None = None
+
+    def score(self, weights: Array, rows: Array | slice = slice(None)) -> tuple[Scores, Scores]:
+        """Scores of these rows, and of each class, for every weighting of the split."""
+        truth, answers, weights = self.truth[rows], self.answers[rows], weights[:, rows]
+        if not self.labels:
+            return regression(truth, answers, weights), {}
+        return classification(truth, answers, weights, self.positive)
+
+    def point(self) -> dict[str, float | None]:
+        """The scores of the whole split."""
+        scores, _ = self.score(np.ones((1, len(self.truth))))
+        return {name: rounded(values[0]) for name, values in scores.items()}
+
+
+def ask(model: Any, features: pd.DataFrame, target: pd.Series, data: dict[str, Any]) -> Answers:
+    """Let a fitted model answer for a split."""
+    if data["task"] == "regression":
+        return Answers(target.to_numpy(), model.predict(features))
+    known = list(model.classes_)
+    new = sorted(set(target) - set(known))  # a class that only came after the training period
+    labels = [*known, *new]
+    answers = np.pad(model.predict_proba(features), ((0, 0), (0, len(new))))
+    truth = target.map({label: number for number, label in enumerate(labels)}).to_numpy()
+    positive = labels.index(data["positive"]) if data["task"] == "binary" else None
+    return Answers(truth, answers, tuple(labels), positive)
+
+
+def classification(
+    truth: Array, probability: Array, weights: Array, positive: int | None = None
+) -> tuple[Scores, Scores]:
+    """Scores of all rows together, and of each class.
+
+    `truth` holds the class's number per row, `weights` a row per weighting; comes back: an array per
+    score with an element per weighting, and for the classes an array of (weighting, class).
+    `positive` is the number of the positive class when there are two, else scores are macro averages.
+    """
+    rows, classes = probability.shape
+    predicted = probability.argmax(axis=1)
+    is_truth = np.eye(classes)[truth]
+    total = weights.sum(axis=1)
+    hits = weights @ (is_truth * (predicted == truth)[:, None])
+    actual, claimed = weights @ is_truth, weights @ np.eye(classes)[predicted]
+    per_class = {
+        "precision": _ratio(hits, claimed, 0.0),
+        "recall": _ratio(hits, actual, 0.0),
+        "f1": _ratio(2 * hits, claimed + actual, 0.0),
+    }
+    correct = hits.sum(axis=1)
+    # Gorodkin 2004: the correlation of two assignments to any number of classes.
+    spread = (total**2 - (claimed**2).sum(axis=1)) * (total**2 - (actual**2).sum(axis=1))
+    covariance = correct * total - (claimed * actual).sum(axis=1)
+    of_truth = probability[np.arange(rows), truth].clip(np.finfo(float).eps)
+    squared = ((probability - is_truth) ** 2).sum(axis=1)
+    scores = {
+        "accuracy": _ratio(correct, total),
+        "balanced_accuracy": np.nanmean(_ratio(hits, actual), axis=1),
+        "log_loss": _ratio(weights @ -np.log(of_truth), total),
+        # Of two classes, the squares are the same twice: Brier's score takes one.
+        "brier": _ratio(weights @ squared, total) / (2 if classes == 2 else 1),
+        "mcc": _ratio(covariance, np.sqrt(spread), 0.0),
+    }
+    if positive is None:
+        seen = is_truth.any(axis=0) | np.eye(classes)[predicted].any(axis=0)
+        scores |= {name: per_class[name][:, seen].mean(axis=1) for name in OF_ONE_CLASS}
+        ranked = [k for k in range(classes) if 0 < is_truth[:, k].sum() < rows]
+    else:
+        scores |= {name: per_class[name][:, positive] for name in OF_ONE_CLASS}
+        ranked = [positive] if 0 < is_truth[:, positive].sum() < rows else []
+    curves = [_ranking(is_truth[:, k], probability[:, k], weights) for k in ranked]
+    absent = np.full(len(weights), np.nan)
+    scores["roc_auc"] = np.mean([auc for auc, _ in curves], axis=0) if curves else absent
+    scores["average_precision"] = np.mean([ap for _, ap in curves], axis=0) if curves else absent
+    return scores, per_class
+
+
+def _ranking(is_positive: Array, score: Array, weights: Array) -> tuple[Array, Array]:
+    """Area under the ROC curve and average precision, rows of equal score taken together."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    weights = weights[:, order]
+    positives = np.cumsum(weights * is_positive[order], axis=1)[:, ends]
+    everyone = np.cumsum(weights, axis=1)[:, ends]
+    negatives = everyone - positives
+    new_positives = np.diff(positives, prepend=0)
+    new_negatives = np.diff(negatives, prepend=0)
+    ranked_right = (new_negatives * (positives - new_positives / 2)).sum(axis=1)
+    auc = _ratio(ranked_right, positives[:, -1] * negatives[:, -1])
+    precision = _ratio(positives, everyone, 0.0)
+    return auc, _ratio((new_positives * precision).sum(axis=1), positives[:, -1])
+
+
+def regression(truth: Array, predicted: Array, weights: Array) -> Scores:
+    """Scores of a regression: an array per score with an element per weighting."""
+    total = weights.sum(axis=1)
+    error = truth - predicted
+    centred = truth - truth.mean()
+    squares = weights @ error**2
+    variation = weights @ centred**2 - _ratio((weights @ centred) ** 2, total)
+    # A percentage of zero says nothing, so neither would the mean of them.
+    relative = np.abs(error / np.where(truth == 0, np.nan, truth))
+    return {
+        "rmse": np.sqrt(_ratio(squares, total)),
+        "mae": _ratio(weights @ np.abs(error), total),
+        "r2": 1 - _ratio(squares, variation),
+        "mape": _ratio(weights @ relative, total),
+        "median_absolute_error": _median(np.abs(error), weights),
+    }
+
+
+def _median(values: Array, weights: Array) -> Array:
+    order = np.argsort(values, kind="stable")
+    reached = np.cumsum(weights[:, order], axis=1)
+    half = reached[:, -1:] / 2
+    low, high = (reached >= half).argmax(axis=1), (reached > half).argmax(axis=1)
+    return (values[order][low] + values[order][high]) / 2
+
+
+def _ratio(over: Array, under: Array, otherwise: float = np.nan) -> Array:
+    return np.divide(over, under, out=np.full(np.shape(over), otherwise), where=under > 0)
+
+
+def resamples(rows: int, count: int, seed: int) -> Iterator[Array]:
+    """How often each row was drawn, for `count` bootstrap resamples (Efron 1979), some at a time."""
+    random = np.random.default_rng(seed)
+    at_once = max(1, 2_000_000 // rows)
+    for start in range(0, count, at_once):
+        size = min(at_once, count - start)
+        drawn = random.integers(rows, size=(size, rows)) + np.arange(size)[:, None] * rows
+        yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(float)
+
+
+def interval(replicates: Array, confidence: float) -> tuple[float | None, float | None]:
+    """The percentile interval; resamples in which the score does not exist are left out."""
+    values = replicates[np.isfinite(replicates)]
+    if not len(values):
+        return None, None
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(values, [tail, 1 - tail])
+    return rounded(low), rounded(high)
+
+
+def rounded(value: float) -> float | None:
+    """Six digits that count: enough for any decision, and free of the noise after them."""
+    return float(f"{value:.6g}") if np.isfinite(value) else None

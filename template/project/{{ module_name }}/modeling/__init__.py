@@ -1,0 +1,1 @@
+"""From splits to a model and its score."""
