@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlproj.lifecycle.gates import Verdict
     from mlproj.lifecycle.milestones import MilestoneStatus
     from mlproj.project import Project
+    from mlproj.scoping.approval import Signed
 
 # The shape of `--json`; a change that would break a reader raises it. See docs/reference/json.md.
 JSON_VERSION = 1
@@ -189,6 +190,16 @@ def findings(found: Iterable[Finding]) -> None:
         line(f"  {style(mark, colour)} {finding.name}: {finding.said}")
         if finding.hint:
             line(f"      {finding.hint}")
+
+
+def signed(result: Signed) -> None:
+    approval = result.approval
+    by = f"{approval.name} ({approval.role}) on {approval.date}"
+    if result.added:
+        line(f"signed off by {by}; it holds for the targets as they are now ({approval.of[:12]})")
+    else:
+        line(f"signed off already by {by}, for these very targets; nothing was written")
+    line("\nnext: run `mlproj stage scoping`")
 
 
 def decisions(project: Project, pages: Sequence[Page]) -> None:

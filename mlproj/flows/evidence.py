@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,15 @@ def gather(project: Project) -> Evidence:
     hashes = Hashes(project.root, project.cache / "hashes.json")
     pipeline = stages.load(project.root)
     run = manifest.load(project.root / "models" / "run.json")
-    reports = {name: _report(project.root, name) for name in _REPORTS}
     gathered = Evidence(
-        document=_document(project, reports),
+        document=_document(project),
         document_path=project.relative(project.scoping),
         has_pipeline=pipeline is not None,
         stages=_stages(project, pipeline, hashes),
         raw_data=tracked.raw_data(project.root, hashes),
         datasheet=datasheet.load(project.data_doc),
         datasheet_path=project.relative(project.data_doc),
-        reports=reports,
+        reports={name: _report(project.root, name) for name in _REPORTS},
         large_files=_large_files(project),
         manifest=run,
         evaluation_run=files.read_json(project.root / "models" / "evaluation.json"),
@@ -54,15 +53,31 @@ def _stages(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> tupl
     return dvc.status(project, pipeline)
 
 
-def _document(project: Project, reports: Mapping[str, Mapping[str, Any] | None]) -> Document:
-    """The scoping document, read with what is known of the data, so that it is held against them."""
-    path = project.root / "params.yaml"
+@dataclass(frozen=True, kw_only=True)
+class AboutData:
+    """What the repository knows of its data, for the scoping document to be held against."""
+
+    task: str | None
+    columns: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def about_data(root: Path) -> AboutData:
+    """Read from the recipe and the reports; empty where nothing has run yet."""
+    path = root / "params.yaml"
     params = stages.read_yaml(path) if path.exists() else None
     data = params.get("data") if isinstance(params, dict) else None
-    task = data.get("task") if isinstance(data, dict) else None
-    columns = (reports.get("ingest") or {}).get("columns") or ()
-    classes = ((reports.get("evaluation") or {}).get("splits") or {}).get("dev", {}).get("classes") or ()
-    return document.load(project.scoping, task=task, columns=columns, classes=tuple(classes))
+    splits = (_report(root, "evaluation") or {}).get("splits") or {}
+    return AboutData(
+        task=data.get("task") if isinstance(data, dict) else None,
+        columns=tuple((_report(root, "ingest") or {}).get("columns") or ()),
+        classes=tuple((splits.get("dev") or {}).get("classes") or ()),
+    )
+
+
+def _document(project: Project) -> Document:
+    known = about_data(project.root)
+    return document.load(project.scoping, task=known.task, columns=known.columns, classes=known.classes)
 
 
 def _report(root: Path, name: str) -> dict[str, Any] | None:

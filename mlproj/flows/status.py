@@ -59,7 +59,7 @@ def _next(verdicts: Mapping[Phase, Verdict], evidence: Evidence, *, is_registere
             return next_step(phase, closed, evidence)
     if not is_registered:
         return "run `mlproj stage modeling`"
-    return "run `make mlflow` to look at the runs; the model is registered as `candidate`"
+    return "everything promised so far is met; run `make ui` to look at the runs in MLflow"
 
 
 def next_step(phase: Phase, closed: tuple[Check, ...], evidence: Evidence) -> str:
