@@ -2,6 +2,62 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from mlproj.cli import tables
+
 app = typer.Typer(help="The project's data.", no_args_is_help=True, rich_markup_mode=None)
+
+_OVERWRITE_HELP = "Where your edits and the new data meet in one place, give yours up (they stay in git)."
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help=tables.DATA_HELP)],
+    *,
+    target: Annotated[str | None, typer.Option(help=tables.TARGET_HELP)] = None,
+    delimiter: Annotated[str | None, typer.Option(help=tables.DELIMITER_HELP)] = None,
+    encoding: Annotated[str | None, typer.Option(help=tables.ENCODING_HELP)] = None,
+    task: Annotated[str | None, typer.Option(help=tables.TASK_HELP)] = None,
+    missing: Annotated[list[str] | None, typer.Option(help=tables.MISSING_HELP)] = None,
+    keep: Annotated[list[str] | None, typer.Option(help=tables.KEEP_HELP)] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help=_OVERWRITE_HELP)] = False,
+) -> None:
+    """Take a table in: infer its columns, and fit the pipeline and the documents to it.
+
+    Example: mlproj data add telco.csv --target Churn
+    """
+    from mlproj.cli import render
+    from mlproj.flows.data import add as add_table
+    from mlproj.flows.new import Table
+    from mlproj.project import Project
+
+    project = Project.find()
+    table = Table(
+        path=file,
+        target=target or tables.ask_target(file, delimiter, encoding, asks=sys.stdin.isatty()),
+        delimiter=delimiter,
+        encoding=encoding,
+        task=task,
+        missing=tuple(missing or ()),
+        keep=tuple(keep or ()),
+    )
+    added = add_table(project, table, overwrite=overwrite, say=render.talk)
+    render.line(f"{added.raw} is under DVC")
+    tables.show(added.findings)
+    for says, paths in (
+        ("written anew", added.written),
+        ("merged with your edits", added.merged),
+        ("removed", added.removed),
+        ("yours given up", added.overwritten),
+    ):
+        if paths:
+            render.line(f"{says}: {', '.join(paths)}")
+    render.line("\nnext:")
+    render.line("  git diff                    # what changed; commit it when you agree")
+    render.line("  $EDITOR docs/scoping.md     # do the targets still say what is wanted?")
+    render.line("  mlproj stage data           # ingest, validate, split")

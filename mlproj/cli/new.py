@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlproj.base.errors import ConfigError
+from mlproj.cli import tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -17,32 +17,21 @@ if TYPE_CHECKING:
     from mlproj.flows.new import New
     from mlproj.scaffold.environment import Interpreter
 
-_COLUMNS_SHOWN = 12
-_NOTES_SHOWN = 12
-
-_ASK_HELP = "Ask nothing: take the default of every question that no option answers."
-_DATA_HELP = "Your table: CSV, TSV, Parquet or JSON lines. Without it, a simulated example is set up."
-_TARGET_HELP = "The column to predict."
-_MISSING_HELP = "A further spelling that means missing, such as `unknown`. May be given again."
-_KEEP_HELP = "A column to keep as a feature whatever is suspected of it. May be given again."
+_DEFAULTS_HELP = "Ask nothing: take the default of every question that no option answers."
 
 
 def new(
     name: Annotated[str, typer.Argument(help="Name of the project and of its folder, e.g. `churn-model`.")],
     *,
-    data: Annotated[Path | None, typer.Option(help=_DATA_HELP)] = None,
-    target: Annotated[str | None, typer.Option(help=_TARGET_HELP)] = None,
-    delimiter: Annotated[
-        str | None, typer.Option(help="What separates the table's fields; else guessed.")
+    data: Annotated[
+        Path | None, typer.Option(help=f"{tables.DATA_HELP} Without it, a simulated example.")
     ] = None,
-    encoding: Annotated[
-        str | None, typer.Option(help="How the table's text is encoded; else guessed.")
-    ] = None,
-    task: Annotated[
-        str | None, typer.Option(help="binary, multiclass or regression; else inferred from the target.")
-    ] = None,
-    missing: Annotated[list[str] | None, typer.Option(help=_MISSING_HELP)] = None,
-    keep: Annotated[list[str] | None, typer.Option(help=_KEEP_HELP)] = None,
+    target: Annotated[str | None, typer.Option(help=tables.TARGET_HELP)] = None,
+    delimiter: Annotated[str | None, typer.Option(help=tables.DELIMITER_HELP)] = None,
+    encoding: Annotated[str | None, typer.Option(help=tables.ENCODING_HELP)] = None,
+    task: Annotated[str | None, typer.Option(help=tables.TASK_HELP)] = None,
+    missing: Annotated[list[str] | None, typer.Option(help=tables.MISSING_HELP)] = None,
+    keep: Annotated[list[str] | None, typer.Option(help=tables.KEEP_HELP)] = None,
     module: Annotated[str, typer.Option(help="Name of the Python package; else from NAME.")] = "",
     description: Annotated[str, typer.Option(help="What the project is, in a sentence.")] = "",
     author: Annotated[str, typer.Option(help="You or your organisation; else what git says.")] = "",
@@ -56,7 +45,7 @@ def new(
     storage_url: Annotated[str, typer.Option(help="Its address, e.g. `s3://bucket/folder`.")] = "",
     docs: Annotated[str, typer.Option(help="Documentation site: mkdocs or none.")] = "",
     bare: Annotated[bool, typer.Option("--bare", help="Folders and documents only, no pipeline.")] = False,
-    defaults: Annotated[bool, typer.Option("--defaults", help=_ASK_HELP)] = False,
+    defaults: Annotated[bool, typer.Option("--defaults", help=_DEFAULTS_HELP)] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be made; touch nothing.")
     ] = False,
@@ -96,7 +85,7 @@ def new(
     if data is not None:
         table = Table(
             path=data,
-            target=target or ask_target(data, delimiter, encoding, asks=asks),
+            target=target or tables.ask_target(data, delimiter, encoding, asks=asks),
             delimiter=delimiter,
             encoding=encoding,
             task=task,
@@ -118,7 +107,7 @@ def _interpreter(named: Path | None, words: dict[str, str]) -> Interpreter | Non
     """The interpreter of a project whose environment is not managed; its version answers a question."""
     from mlproj.scaffold import environment
 
-    if words["env_manager"] != "none":
+    if words["env_manager"].casefold() != "none":
         if named is None:
             return None
         raise ConfigError(
@@ -150,40 +139,17 @@ def _asked(words: Mapping[str, str]) -> dict[str, str]:
     """The words, with those asked for that neither an option nor the machine can say."""
     said = dict(words)
     if not said["description"]:
-        said["description"] = _ask("What is it, in a sentence", "A machine learning project")
+        said["description"] = tables.ask("What is it, in a sentence", "A machine learning project")
     if not said["author"]:
-        said["author"] = _ask("You or your organisation", "")
+        said["author"] = tables.ask("You or your organisation", "")
     if not said["license"]:
-        said["license"] = _ask("Licence: MIT, BSD-3-Clause, Apache-2.0 or none", "MIT")
+        said["license"] = tables.ask("Licence: MIT, BSD-3-Clause, Apache-2.0 or none", "MIT")
     if not said["storage"]:
-        storage = _ask("Where data is pushed: local, s3, gcs, azure or ssh", "local")
+        storage = tables.ask("Where data is pushed: local, s3, gcs, azure or ssh", "local")
         said["storage"] = storage
         if storage != "local" and not said["storage_url"]:
-            said["storage_url"] = _ask("Its address")
+            said["storage_url"] = tables.ask("Its address")
     return said
-
-
-def _ask(question: str, default: str | None = None) -> str:
-    # On stderr: stdout is for the result, and may be a pipe.
-    answer: str = typer.prompt(question, default=default, show_default=bool(default), err=True)
-    return answer
-
-
-def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:
-    """The column to predict, as a person says it; raises ConfigError naming the columns where none can."""
-    from mlproj.flows.new import columns
-
-    names = columns(data, delimiter=delimiter, encoding=encoding)
-    shown = ", ".join(f"`{name}`" for name in names[:_COLUMNS_SHOWN])
-    if len(names) > _COLUMNS_SHOWN:
-        shown += f" and {len(names) - _COLUMNS_SHOWN} more"
-    if not asks:
-        raise ConfigError(
-            f"which column of `{data.name}` is to be predicted? It has {shown}",
-            hint=f"name it, e.g. `--target {shlex.quote(names[-1])}`",
-        )
-    typer.echo(f"{data.name} has {shown}", err=True)
-    return _ask("Which is to be predicted")
 
 
 def _show(made: New) -> None:
@@ -196,7 +162,7 @@ def _show(made: New) -> None:
         render.line(f"\n{len(made.files)} files; nothing was written")
         return
     render.line(f"made {made.root.name}: {len(made.files)} files in a first commit")
-    found(made.findings)
+    tables.show(made.findings)
     for note in made.notes:
         render.line(f"note: {note}")
     render.line("\nnext:")
@@ -207,33 +173,6 @@ def _show(made: New) -> None:
         render.line("  mlproj                      # where the project stands, at any time")
     else:
         render.line("  mlproj                      # where the project stands")
-
-
-def found(findings: Mapping[str, Any]) -> None:
-    """What was inferred from the table, guesses and suspicions first of all."""
-    from mlproj.cli import render
-
-    source, target = findings["source"], findings["target"]
-    if findings["simulated"]:
-        render.line(f"data: a simulated example, {findings['rows']:,} rows; `dvc repro` makes it")
-    else:
-        render.line(f"data: {source['name']}, {findings['rows']:,} rows, {len(findings['columns'])} columns")
-    for what in source["guessed"]:
-        render.line(f"  guessed: {what} {source[what]!r}")
-    render.line(f"  {target['task']} target {target['name']}: {target['reason']}")
-    roles: dict[str, list[str]] = {}
-    for column in findings["columns"]:
-        if column["role"] in ("drop", "leak"):
-            roles.setdefault(column["role"], []).append(column["name"])
-    for role, says in (("leak", "left out as suspected leaks"), ("drop", "left out")):
-        if role in roles:
-            names = roles[role]
-            more = f" and {len(names) - _COLUMNS_SHOWN} more" if len(names) > _COLUMNS_SHOWN else ""
-            render.line(f"  {says}: {', '.join(names[:_COLUMNS_SHOWN])}{more} (reasons in params.yaml)")
-    if findings["duplicates"]:
-        render.line(f"  {findings['duplicates']:,} rows repeat an earlier row: ingest drops them")
-    for note in findings["notes"][:_NOTES_SHOWN]:
-        render.line(f"  {note}")
 
 
 def tree(paths: Sequence[str]) -> list[str]:

@@ -7,6 +7,7 @@ import getpass
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from mlproj import __version__
-from mlproj.base import files, git, process
-from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError
+from mlproj.base import clock, files, git, process
+from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError, nearest
 from mlproj.project import Project
 from mlproj.scaffold import copier, environment, lock
-from mlproj.scaffold.answers import Answers
+from mlproj.scaffold.answers import Answers, Inputs
 
 Say = Callable[[str], None]
 
@@ -73,14 +74,13 @@ def create(
     findings = infer(table) if table is not None else copier.example_findings()
     with _beside(folder, dry_run) as work:
         say("writing the files")
-        copier.render(
-            work,
-            answers,
-            findings=findings,
+        inputs = Inputs(
             project_id=secrets.token_hex(6),
+            year=str(clock.today().year),
             interpreter=str(interpreter.path) if interpreter else "",
         )
-        record(work, answers)
+        copier.render(work, answers, inputs, findings)
+        lock.write(work, lock.rendered(work), version=__version__, answers=answers, inputs=inputs)
         if dry_run:
             paths = _listing(work, (table and f"data/raw/{findings['source']['name']}") or None)
             return New(
@@ -95,7 +95,9 @@ def create(
         git.git(work, "init", "--quiet", "--initial-branch=main")
         raw = None
         if table is not None:
-            raw = add_raw(work, table.path, findings["source"]["name"], say)
+            raw = f"data/raw/{findings['source']['name']}"
+            say(f"putting {raw} under DVC")
+            add_raw(work, table.path, raw)
         notes = list(_identity(work, answers))
         with _published(work, folder):
             notes += _finish(folder, answers, interpreter, say)
@@ -115,6 +117,12 @@ def infer(table: Table) -> dict[str, Any]:
     from mlproj.catalog.findings import Task
     from mlproj.catalog.infer import infer as infer_table
 
+    if table.task and table.task not in list(Task):
+        like = nearest(table.task, list(Task)) or Task.BINARY
+        raise ConfigError(
+            f"`--task {table.task}` is not one of {', '.join(f'`{task}`' for task in Task)}",
+            hint=f"write `--task {like}`, or leave it out and it is inferred",
+        )
     return infer_table(
         table.path,
         table.target,
@@ -135,35 +143,23 @@ def columns(path: Path, *, delimiter: str | None, encoding: str | None) -> tuple
         return tuple(table.names)
 
 
-def record(root: Path, answers: Answers) -> None:
-    """Keep the rendering just made at `root`, for upgrades."""
-    lock.write(root, lock.rendered(root), version=__version__, answers=answers.as_data())
+def add_raw(root: Path, source: Path, relative: str) -> None:
+    """Copy the user's file to its place, byte for byte, and put it under DVC.
 
-
-def add_raw(root: Path, source: Path, name: str, say: Say) -> str:
-    """Copy the user's file into data/raw, byte for byte, and put it under DVC; its path in the repository."""
-    say(f"putting {name} under DVC")
-    relative = f"data/raw/{name}"
-    copy(source, root / relative)
-    dvc(root, "add", "--quiet", relative)
-    return relative
-
-
-def copy(source: Path, destination: Path) -> None:
-    try:
-        shutil.copyfile(source, destination)
-    except OSError as error:
-        raise MlprojError(
-            f"`{source}` could not be copied to `{destination.parent}`: {error.strerror or error}"
-        ) from error
-
-
-def dvc(root: Path, *args: str) -> None:
-    """Run mlproj's own DVC: the project's may not be installed yet, and the files they write are the same."""
-    import sys
-
-    # A work tree that is about to move must leave no trace of its first place in DVC's shared state.
-    process.run(sys.executable, "-m", "dvc", *args, cwd=root, env={"DVC_NO_ANALYTICS": "1"})
+    DVC is mlproj's own: the project's may not be installed yet, and what they write is the same.
+    """
+    target = root / relative
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as place:
+        part = Path(place) / "part"
+        try:
+            shutil.copyfile(source, part)
+            # Replaced, never written into: a file that DVC linked to its cache would change there too.
+            part.replace(target)
+        except OSError as error:
+            raise MlprojError(
+                f"`{source}` could not be copied to `{target.parent}`: {error.strerror or error}"
+            ) from error
+    process.run(sys.executable, "-m", "dvc", "add", "--quiet", relative, cwd=root)
 
 
 def _must_be_free(folder: Path) -> None:

@@ -70,6 +70,15 @@ _ALIASES = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What a rendering needs beside answers and findings: kept, so that it can be made again."""
+
+    project_id: str
+    year: str
+    interpreter: str = ""  # of a project whose environment is not managed
+
+
+@dataclass(frozen=True, kw_only=True)
 class Answers:
     project_name: str
     module_name: str

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlproj import __version__
-from mlproj.base import clock
 from mlproj.base.errors import MlprojError
-from mlproj.scaffold.answers import Answers
+from mlproj.scaffold.answers import Answers, Inputs
 
 if TYPE_CHECKING:
     from copier._main import Worker
@@ -38,26 +37,16 @@ def example_findings() -> dict[str, Any]:
     return findings
 
 
-def render(
-    destination: Path,
-    answers: Answers,
-    *,
-    findings: Mapping[str, Any],
-    project_id: str,
-    interpreter: str = "",
-) -> None:
+def render(destination: Path, answers: Answers, inputs: Inputs, findings: Mapping[str, Any]) -> None:
     """Render the template into `destination`, a new or empty folder.
 
-    `interpreter` is recorded for a project whose environment is not managed. The same arguments give the
-    same files, but for the year in the licence.
+    The same arguments give the same files.
     """
     data = {
         **answers.as_data(),
+        **vars(inputs),
         "findings": dict(findings),
-        "project_id": project_id,
-        "interpreter": interpreter,
         "template_version": __version__,
-        "year": str(clock.today().year),
     }
     try:
         with contextlib.ExitStack() as stack:

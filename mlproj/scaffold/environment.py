@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +14,6 @@ from typing import Protocol
 from mlproj.base import files, process
 from mlproj.base.errors import ConfigError
 from mlproj.scaffold.answers import PYTHON_VERSIONS, EnvManager
-
-Say = Callable[[str], None]
 
 
 class Manager(Protocol):
@@ -34,7 +32,7 @@ class Uv:
 
     def make(self, root: Path, python_version: str) -> None:
         del python_version  # `.python-version` and pyproject.toml say it
-        _run(root, _uv(), "sync", "--compile-bytecode")
+        _run(root, _uv(), "sync", *_compiling())
 
 
 class Venv:
@@ -47,7 +45,7 @@ class Venv:
         python = str(root / ".venv" / "bin" / "python")
         _run(root, _uv(), "venv", "--seed", "--python", python_version, ".venv")
         install = (_uv(), "pip", "install", "--python", python)
-        _run(root, *install, "--compile-bytecode", "-r", "requirements.txt")
+        _run(root, *install, *_compiling(), "-r", "requirements.txt")
         _run(root, *install, "--no-deps", "--editable", ".")
         frozen = process.run(_uv(), "pip", "freeze", "--python", python, "--exclude-editable", cwd=root)
         files.write_text(root / "requirements.lock", frozen.stdout)
@@ -183,6 +181,17 @@ def _uv() -> str:
 
 def _run(root: Path, *command: str) -> None:
     # An environment that happens to be active is not the one to fill.
-    code = process.stream(*command, cwd=root, path_first=root / ".venv" / "bin")
-    if code != 0:
-        raise process.failure([Path(command[0]).name, *command[1:]], code, "")
+    first = root / ".venv" / "bin"
+    if sys.stderr.isatty():
+        code = process.stream(*command, cwd=root, path_first=first)
+        if code != 0:
+            raise process.failure([Path(command[0]).name, *command[1:]], code, "")
+    else:
+        # In a log, two hundred package names say little; a failure says them all.
+        process.run(*command, cwd=root, path_first=first)
+
+
+def _compiling(environ: Mapping[str, str] = os.environ) -> tuple[str, ...]:
+    # Compiling every package at once takes longer than installing them; it pays only where Python is told
+    # to keep nothing it compiles, and every command would start three times slower for it.
+    return ("--compile-bytecode",) if environ.get("PYTHONDONTWRITEBYTECODE") else ()

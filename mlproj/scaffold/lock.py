@@ -19,6 +19,7 @@ from typing import Any
 
 from mlproj.base import files
 from mlproj.base.errors import ConfigError
+from mlproj.scaffold.answers import Answers, Inputs
 
 FOLDER = ".mlproj"
 BASE = f"{FOLDER}/base.tar.gz"
@@ -64,6 +65,7 @@ class Entry:
 class Lock:
     template_version: str
     answers: Mapping[str, str]
+    inputs: Inputs
     files: Mapping[str, Entry]
 
 
@@ -95,9 +97,11 @@ def rendered(root: Path) -> dict[str, File]:
     return found
 
 
-def write(root: Path, rendering: Mapping[str, File], *, version: str, answers: Mapping[str, str]) -> None:
+def write(
+    root: Path, rendering: Mapping[str, File], *, version: str, answers: Answers, inputs: Inputs
+) -> None:
     """Record a rendering in the repository at `root`."""
-    kinds = {path: classify(path, module=answers["module_name"]) for path in rendering}
+    kinds = {path: classify(path, module=answers.module_name) for path in rendering}
     kept = {path: file for path, file in rendering.items() if kinds[path] is not FileClass.GENERATED}
     files.write_bytes(root / BASE, pack(kept))
     files.write_json(
@@ -105,7 +109,8 @@ def write(root: Path, rendering: Mapping[str, File], *, version: str, answers: M
         {
             "version": VERSION,
             "template": version,
-            "answers": dict(answers),
+            "answers": answers.as_data(),
+            "inputs": vars(inputs),
             "files": {
                 path: {"class": str(kinds[path]), "sha256": hashlib.sha256(file.content).hexdigest()}
                 for path, file in kept.items()
@@ -126,6 +131,7 @@ def read(root: Path) -> Lock:
         return Lock(
             template_version=said["template"],
             answers=said["answers"],
+            inputs=Inputs(**said["inputs"]),
             files={
                 path: Entry(sha256=entry["sha256"], kind=FileClass(entry["class"]))
                 for path, entry in said["files"].items()

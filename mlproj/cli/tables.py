@@ -1,0 +1,73 @@
+"""What `mlproj new` and `mlproj data add` share: options about a table, and what was found in it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from mlproj.base.errors import ConfigError
+
+DATA_HELP = "Your table: CSV, TSV, Parquet or JSON lines."
+TARGET_HELP = "The column to predict."
+DELIMITER_HELP = "What separates the table's fields; else guessed."
+ENCODING_HELP = "How the table's text is encoded; else guessed."
+TASK_HELP = "binary, multiclass or regression; else inferred from the target."
+MISSING_HELP = "A further spelling that means missing, such as `unknown`. May be given again."
+KEEP_HELP = "A column to keep as a feature whatever is suspected of it. May be given again."
+
+_COLUMNS_SHOWN = 12
+_NOTES_SHOWN = 12
+
+
+def ask(question: str, default: str | None = None) -> str:
+    # On stderr: stdout is for the result, and may be a pipe.
+    answer: str = typer.prompt(question, default=default, show_default=bool(default), err=True)
+    return answer
+
+
+def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:
+    """The column to predict, as a person says it; raises ConfigError naming the columns where none can."""
+    from mlproj.flows.new import columns
+
+    names = columns(data, delimiter=delimiter, encoding=encoding)
+    shown = ", ".join(f"`{name}`" for name in names[:_COLUMNS_SHOWN])
+    if len(names) > _COLUMNS_SHOWN:
+        shown += f" and {len(names) - _COLUMNS_SHOWN} more"
+    if not asks:
+        raise ConfigError(
+            f"which column of `{data.name}` is to be predicted? It has {shown}",
+            hint=f"name it, e.g. `--target {shlex.quote(names[-1])}`",
+        )
+    typer.echo(f"{data.name} has {shown}", err=True)
+    return ask("Which is to be predicted")
+
+
+def show(findings: Mapping[str, Any]) -> None:
+    """What was inferred from the table, guesses and suspicions first of all."""
+    from mlproj.cli import render
+
+    source, target = findings["source"], findings["target"]
+    if findings["simulated"]:
+        render.line(f"data: a simulated example, {findings['rows']:,} rows; `dvc repro` makes it")
+    else:
+        render.line(f"data: {source['name']}, {findings['rows']:,} rows, {len(findings['columns'])} columns")
+    for what in source["guessed"]:
+        render.line(f"  guessed: {what} {source[what]!r}")
+    render.line(f"  {target['task']} target {target['name']}: {target['reason']}")
+    roles: dict[str, list[str]] = {}
+    for column in findings["columns"]:
+        if column["role"] in ("drop", "leak"):
+            roles.setdefault(column["role"], []).append(column["name"])
+    for role, says in (("leak", "left out as suspected leaks"), ("drop", "left out")):
+        if role in roles:
+            names = roles[role]
+            more = f" and {len(names) - _COLUMNS_SHOWN} more" if len(names) > _COLUMNS_SHOWN else ""
+            render.line(f"  {says}: {', '.join(names[:_COLUMNS_SHOWN])}{more} (reasons in params.yaml)")
+    if findings["duplicates"]:
+        render.line(f"  {findings['duplicates']:,} rows repeat an earlier row: ingest drops them")
+    for note in findings["notes"][:_NOTES_SHOWN]:
+        render.line(f"  {note}")
