@@ -10,7 +10,6 @@ JOBS ?= 2
 
 # Some containers forbid Python its bytecode cache, which makes every start of it three times as slow.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
-export UV_LINK_MODE ?= copy
 
 .DEFAULT_GOAL := help
 

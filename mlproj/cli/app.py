@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mlproj import __version__
 from mlproj.base.errors import Exit, MlprojError
 
 if TYPE_CHECKING:
@@ -70,7 +71,15 @@ def table() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    app.callback()(_root)
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
+    ) -> None:
+        if version:
+            print(f"mlproj {__version__}")
+            raise typer.Exit
+
     app.command("status")(check.status)
     app.command("new")(new.new)
     app.command("stage")(stage.stage)
@@ -81,10 +90,6 @@ def table() -> typer.Typer:
     app.add_typer(data.app, name="data")
     app.command("doctor")(doctor.doctor)
     return app
-
-
-def _root(version: bool = False) -> None:
-    """From an idea to a model on live traffic, held to what the scoping document promises."""
 
 
 def _interrupted() -> int:

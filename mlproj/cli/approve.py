@@ -11,7 +11,8 @@ def approve(
     role: Annotated[str, typer.Option(help="In which role, e.g. `business owner`.")],
     name: Annotated[str, typer.Option(help="Who signs; by default the name that git commits with.")] = "",
 ) -> None:
-    """Sign the targets of the scoping document off, as they are now.
+    """Sign off the targets of the scoping document.
+
 
     The signature holds for these targets only: changing a bound asks for a new one.
 

@@ -18,7 +18,7 @@ def check(
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
 ) -> None:
-    """Judge the gates of a phase, or of all, and change nothing.
+    """Judge the gates of a phase, or of all; change nothing.
 
     Exits 0 when they are open and 3 when one is closed. In GitHub Actions a closed gate is annotated.
 
@@ -42,7 +42,9 @@ def check(
 def status(
     as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
 ) -> None:
-    """Show where the project stands and what to type next; so does bare `mlproj`.
+    """Show where the project stands and what comes next.
+
+    So does bare `mlproj`.
 
     Example: mlproj status --json
     """

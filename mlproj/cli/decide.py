@@ -13,7 +13,9 @@ def decide(
     title: Annotated[str, typer.Argument(help="What was decided, in a few words.")],
     why: Annotated[str, typer.Option("--why", "-m", help="The reason, while it is still known.")] = "",
 ) -> None:
-    """Add a decision to the notebook: a Markdown page, linked to the commit and the run it was made at.
+    """Add a decision to the notebook.
+
+    That is a Markdown page, linked to the commit and the run it was made at.
 
     Example: mlproj decide "Drop tenure" --why "it is filled in after the customer has left"
     """

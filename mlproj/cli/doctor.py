@@ -10,7 +10,9 @@ from mlproj.base.errors import Exit
 
 
 def doctor() -> None:
-    """Look at this machine, and at the project it is run in, and say what mends what is missing.
+    """Say what is missing on this machine, and what mends it.
+
+    Inside a repository, its environment and hooks are looked at as well.
 
     Exits 0 when nothing is missing, 3 when something is.
 

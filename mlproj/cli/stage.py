@@ -15,7 +15,9 @@ def stage(
     phase: Annotated[str, typer.Argument(help="scoping, data or modeling.")],
     force: Annotated[str | None, typer.Option(metavar="REASON", help=_FORCE)] = None,
 ) -> None:
-    """Work in a phase: run its DVC stages, if the phase before is done, and judge its gates.
+    """Work in a phase: run its stages, judge its gates.
+
+    The phase before must be done first.
 
     Exits 0 when every gate of the phase is open, 3 when one is closed.
 

@@ -9,7 +9,7 @@ from typing import Any
 from mlproj.base import files, git
 from mlproj.catalog import datasheet
 from mlproj.lifecycle.evidence import Evidence
-from mlproj.pipeline import dvc, stages, status, tracked
+from mlproj.pipeline import dvc, stages, status, tracked, yaml12
 from mlproj.pipeline.hashes import Hashes
 from mlproj.pipeline.stages import Pipeline, StageStatus
 from mlproj.project import Project
@@ -65,7 +65,7 @@ class AboutData:
 def about_data(root: Path) -> AboutData:
     """Read from the recipe and the reports; empty where nothing has run yet."""
     path = root / "params.yaml"
-    params = stages.read_yaml(path) if path.exists() else None
+    params = yaml12.read(path) if path.exists() else None
     data = params.get("data") if isinstance(params, dict) else None
     splits = (_report(root, "evaluation") or {}).get("splits") or {}
     return AboutData(

@@ -8,11 +8,8 @@ from enum import StrEnum
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from mlproj.base.errors import ConfigError
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+from mlproj.pipeline import yaml12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +79,7 @@ def load(root: Path) -> Pipeline | None:
     path = root / "dvc.yaml"
     if not path.exists():
         return None
-    said = read_yaml(path)
+    said = yaml12.read(path)
     if not isinstance(said, dict):
         raise _malformed(path, "it must be a mapping with the key `stages`")
     table = said.get("stages") or {}
@@ -105,27 +102,11 @@ def locked(root: Path) -> dict[str, Any]:
     path = root / "dvc.lock"
     if not path.exists():
         return {}
-    said = read_yaml(path)
+    said = yaml12.read(path)
     table = said.get("stages") if isinstance(said, dict) else None
     if not isinstance(table, dict):
         return {}
     return {str(name): body for name, body in table.items() if isinstance(body, dict)}
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file says. Raises ConfigError with line and column where it is not YAML."""
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise ConfigError(
-            f"`{path.name}`{where}: not YAML: {problem}",
-            hint=f"mend that line, or `git checkout {path.name}` to go back to the last commit",
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"`{path.name}` is not UTF-8 text", hint="save it as UTF-8") from None
 
 
 def _stage(name: str, body: Mapping[str, Any], path: Path) -> Stage:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlproj.pipeline import stages
+from mlproj.pipeline import stages, yaml12
 from mlproj.pipeline.hashes import Hashes
 from mlproj.pipeline.stages import Freshness, Pipeline, Stage, StageStatus
 
@@ -75,7 +75,7 @@ def _param_changes(root: Path, stage: Stage, locked: Mapping[str, Any], params: 
     for file, keys in stage.params:
         if file not in params:
             path = root / file
-            params[file] = stages.read_yaml(path) if path.exists() else {}
+            params[file] = yaml12.read(path) if path.exists() else {}
         known = locked.get(file) or {}
         # A file named without keys is tracked whole: its locked keys are its top ones.
         for key in keys or tuple({**known, **(params[file] or {})}):

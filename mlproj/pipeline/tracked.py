@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproj.pipeline import stages
+from mlproj.pipeline import stages, yaml12
 from mlproj.pipeline.hashes import Hashes
 
 _NOT_DATA = {".gitkeep", ".gitignore", ".DS_Store"}
@@ -47,7 +47,7 @@ def _recorded(root: Path, folder: str) -> dict[str, str | None]:
     recorded: dict[str, str | None] = {}
     base = root / folder
     for file in sorted(base.rglob("*.dvc")) if base.is_dir() else ():
-        said = stages.read_yaml(file)
+        said = yaml12.read(file)
         for out in said.get("outs") or () if isinstance(said, dict) else ():
             where = (file.parent / str(out.get("path"))).relative_to(root).as_posix()
             recorded[where] = out.get("md5")

@@ -28,6 +28,7 @@ def register(project: Project, run_id: str, *, alias: str, tags: Mapping[str, st
     }
     done = process.run(
         project.python,
+        "-P",  # this folder has a module named `mlflow` too; theirs is meant
         Path(__file__).with_name("register.py"),
         cwd=project.root,
         path_first=project.bin,

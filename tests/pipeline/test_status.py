@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,6 +18,13 @@ from mlproj.base.errors import ConfigError
 from mlproj.pipeline import stages, status
 from mlproj.pipeline.hashes import Hashes
 from mlproj.pipeline.stages import Freshness
+
+PARAMS = """\
+numbers: [1, 2.5, 1e-05, "1e-05", 0o17, 017, .inf, "2", ~, 1:30]
+more:
+  deep: {yes: Yes, no: "no", on: true, empty: }
+  other: 3
+"""
 
 PIPELINE = """\
 stages:
@@ -59,18 +67,22 @@ def dvc(root: Path, *words: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def repository(tmp_path: Path) -> Path:
-    root = tmp_path / "repository"
-    root.mkdir()
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("reproduced")
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     dvc(root, "init", "-q")
     texts = {"dvc.yaml": PIPELINE, "first.py": FIRST, "second.py": SECOND, "raw.csv": "a,b\n1,2\n"}
     for name, text in texts.items():
         (root / name).write_text(text)
-    (root / "params.yaml").write_text("numbers: [1, 2.5]\nmore:\n  deep: yes\n  other: 3\n")
+    (root / "params.yaml").write_text(PARAMS)
     dvc(root, "repro", "-q")
     return root
+
+
+@pytest.fixture
+def repository(reproduced: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(reproduced, tmp_path / "repository")
 
 
 def quick(root: Path) -> dict[str, Freshness]:
@@ -98,12 +110,14 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a file more in an output folder": rewrite("middle/new.txt", "new"),
     "an output gone": lambda root: (root / "note.txt").unlink(),
     "a metric": rewrite("score.json", "{}"),
-    "a parameter that is read": rewrite("params.yaml", "numbers: [1, 3]\nmore: {deep: yes, other: 3}\n"),
-    "a parameter that is not read": rewrite(
-        "params.yaml", "numbers: [1, 2.5]\nmore: {deep: yes, other: 4}\n"
+    "a parameter that is read": rewrite("params.yaml", PARAMS.replace("2.5", "3")),
+    "a parameter that is not read": rewrite("params.yaml", PARAMS.replace("other: 3", "other: 4")),
+    "a parameter missing": rewrite("params.yaml", PARAMS.partition("more")[0]),
+    "the order in params.yaml": rewrite(
+        "params.yaml", "more" + PARAMS.partition("more")[2] + PARAMS.partition("more")[0]
     ),
-    "a parameter missing": rewrite("params.yaml", "numbers: [1, 2.5]\n"),
-    "the order in params.yaml": rewrite("params.yaml", "more: {other: 3, deep: yes}\nnumbers: [1, 2.5]\n"),
+    "a word that YAML 1.1 would read as true": rewrite("params.yaml", PARAMS.replace("Yes", "'Yes'")),
+    "a word that is true": rewrite("params.yaml", PARAMS.replace("Yes", "true")),
     "a command": rewrite("dvc.yaml", PIPELINE.replace("python first.py", "python  first.py -v")),
     "a dependency more": rewrite(
         "dvc.yaml", PIPELINE.replace("[second.py, middle]", "[second.py, middle, raw.csv]")
