@@ -58,7 +58,7 @@ def add(project: Project, table: Table, *, overwrite: bool, say: Callable[[str],
         if merged.conflicts and not overwrite:
             raise ConfigError(
                 f"{_listed(merged.conflicts)} changed here and with the new data; nothing was written",
-                hint="bring your changes elsewhere, or give up yours in these files with `--overwrite`",
+                hint="take your changes out and put them back afterwards, or give them up with `--overwrite`",
             )
         _must_be_committed(project.root, merged.conflicts)
         former = _simulated(project.root)

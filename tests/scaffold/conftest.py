@@ -1,0 +1,50 @@
+"""A small table, what is found in it, and the template rendered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlproj.catalog.infer import infer
+from mlproj.scaffold import copier
+from mlproj.scaffold.answers import Answers, Inputs
+
+INPUTS = Inputs(project_id="0123456789ab", year="2026")
+
+Render = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 rows of visits: an identifier, numbers, a category, a date, a two-valued target."""
+    lines = ["visit id,age,plan,since,left"]
+    for row in range(120):
+        plan = ("basic", "plus", "pro")[row % 3]
+        left = "yes" if (row * 7) % 10 < 3 else "no"
+        lines.append(
+            f"v-{row:04},{20 + row * 13 % 50},{plan},2024-{row % 12 + 1:02}-{row % 28 + 1:02},{left}"
+        )
+    path = tmp_path_factory.mktemp("table") / "visits.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def findings(table: Path) -> dict[str, Any]:
+    return infer(table, "left").to_json()
+
+
+@pytest.fixture
+def render(tmp_path: Path, findings: dict[str, Any]) -> Render:
+    """Render the template for some answers, the rest being defaults; returns the folder."""
+
+    def rendered(*, inputs: Inputs = INPUTS, **words: str) -> Path:
+        folder = tmp_path / "rendered"
+        answers = Answers.from_words({"project_name": "visit-model", "python_version": "3.11", **words})
+        copier.render(folder, answers, inputs, findings)
+        return folder
+
+    return rendered
