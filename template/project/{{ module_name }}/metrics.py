@@ -84,7 +84,10 @@ def classification(
     squared = ((probability - is_truth) ** 2).sum(axis=1)
     scores = {
         "accuracy": _ratio(correct, total),
-        "balanced_accuracy": np.nanmean(_ratio(hits, actual), axis=1),
+        # The mean recall of the classes that are there.
+        "balanced_accuracy": _ratio(
+            _ratio(hits, actual, 0.0).sum(axis=1), (actual > 0).sum(axis=1)
+        ),
         "log_loss": _ratio(weights @ -np.log(of_truth), total),
         # Of two classes, the squares are the same twice: Brier's score takes one.
         "brier": _ratio(weights @ squared, total) / (2 if classes == 2 else 1),
