@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 ISO = "ISO8601"
@@ -42,6 +42,25 @@ FORMATS = (
 )
 ISO_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?"
 _ISO = re.compile(ISO_PATTERN, re.ASCII)
+_PARTS = {
+    "%Y": r"\d{4}",
+    "%m": r"\d{1,2}",
+    "%d": r"\d{1,2}",
+    "%H": r"\d{1,2}",
+    "%M": r"\d{2}",
+    "%S": r"\d{2}",
+    "%f": r"\d{1,6}",
+    "%b": r"[A-Za-z]{3}",
+    "%B": r"[A-Za-z]{3,9}",
+}
+
+
+def _shape(form: str) -> str:
+    return re.sub(r"%[a-zA-Z]", lambda part: _PARTS[part.group()], form.replace(".", r"\."))
+
+
+_SHAPES = {form: re.compile(_shape(form), re.ASCII) for form in FORMATS}
+_ANY_SHAPE = re.compile("|".join([ISO_PATTERN, *map(_shape, FORMATS)]), re.ASCII)
 # Day and month change places between these two, and only a day past the 12th tells.
 _SWAPPED = {
     "%m/%d/%Y": "%d/%m/%Y",
@@ -55,20 +74,22 @@ _SWAPPED = {
 }
 
 
-def candidates(values: Iterable[str]) -> tuple[str, ...]:
-    """The formats that every one of these values keeps to, likeliest first; none for no values."""
-    remaining = list(FORMATS)
-    iso = True
-    seen = False
-    for value in values:
-        seen = True
-        remaining = [known for known in remaining if keeps_to(value, known)]
-        iso = iso and bool(_ISO.fullmatch(value))
-        if not remaining and not iso:
-            return ()
-    if not seen:
+def candidates(values: Sequence[str]) -> tuple[str, ...]:
+    """The formats that nine in ten of these values keep to, likeliest first; none for no values."""
+    if not values:
         return ()
-    return (*remaining, ISO) if iso else tuple(remaining)
+    allowed = len(values) // 10
+    misses = dict.fromkeys((*FORMATS, ISO), 0)
+    shapeless = 0
+    for value in values:
+        if not _ANY_SHAPE.fullmatch(value):
+            shapeless += 1
+            if shapeless > allowed:
+                return ()
+            continue
+        for form in [form for form, missed in misses.items() if missed + shapeless <= allowed]:
+            misses[form] += not keeps_to(value, form)
+    return tuple(form for form, missed in misses.items() if missed + shapeless <= allowed)
 
 
 def keeps_to(value: str, form: str) -> bool:
@@ -77,7 +98,7 @@ def keeps_to(value: str, form: str) -> bool:
     if form == "%Y%m%d" and not (len(value) == 8 and value.isascii() and value[:2] in ("19", "20")):
         # Any eight digits would do otherwise, and most eight-digit numbers are not dates.
         return False
-    if value[:1].isspace() or value[-1:].isspace() or not any(char.isdigit() for char in value):
+    if not _SHAPES[form].fullmatch(value):
         return False
     try:
         datetime.strptime(value, form)
@@ -98,7 +119,11 @@ def has_time(form: str) -> bool:
 def moment(value: str, form: str) -> float | None:
     """Seconds since 1970, for comparing dates of one column; None if it is not one after all."""
     try:
-        read = datetime.fromisoformat(value) if form == ISO else datetime.strptime(value, form)
+        read = datetime.fromisoformat(value) if form.startswith(("%Y-%m-%d", ISO)) else None
+    except ValueError:
+        read = None
+    try:
+        read = read or datetime.strptime(value, form)
     except ValueError:
         return None
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()

@@ -11,36 +11,39 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.catalog import dates, scan, spellings
 from mlproj.catalog.source import Reading
 
-Item = TypeVar("Item")
-
 NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+_INTEGER = r"\s*[+-]?\d+\s*"
+_PADDED = r"\s*0\d+\s*"
 _MEMORY = "2GB"
 _THREADS = 2
-_CELLS_A_QUERY = 20_000_000
-_MOST_COLUMNS_A_QUERY = 200
+_CELLS_A_QUERY = 10_000_000
+_MOST_COLUMNS_A_QUERY = 250
+_SAMPLE = 300
 # No field of a text file is this, so an empty field stays empty text, as pandas keeps it.
 _NEVER = "'\x01\x02\x03'"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Totals:
-    """Of one column, missing spellings included."""
+    """Of one column, missing spellings included; `given` leaves out what has no value at all."""
 
     given: int
     distinct: int
     spellings: dict[str, int]
     """How often each value that may mean missing occurs."""
+    sample: tuple[str, ...]
+    """Some different values that cannot mean missing, all of them if they are few; the same each time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numbers:
-    """Of the values of one column that are no missing spelling."""
+    """Of the values of one column that are no missing spelling, in rows."""
 
     values: int
     numbers: int
@@ -55,122 +58,139 @@ class Numbers:
 
 @dataclass(frozen=True, kw_only=True)
 class Dates:
+    """Of the same values, read in one format; the first and the last as ISO text."""
+
     values: int
     dates: int
     first: str | None
     last: str | None
 
 
+class Connection:
+    """Statements in, rows out."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def run(self, sql: str) -> None:
+        self._connection.execute(sql)
+
+    def one(self, sql: str) -> tuple[Any, ...]:
+        row: tuple[Any, ...] = self._connection.execute(sql).fetchone()
+        return row
+
+    def all(self, sql: str) -> list[tuple[Any, ...]]:
+        rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
+        return rows
+
+
+class Dictionary:
+    """The different values of some columns with their numbers of rows: the table d(i, v, n, m)."""
+
+    def __init__(self, connection: Connection, columns: Sequence[int]) -> None:
+        self._connection = connection
+        self.columns = tuple(columns)
+
+    def totals(self) -> dict[int, Totals]:
+        found = dict.fromkeys(self.columns, Totals(given=0, distinct=0, spellings={}, sample=()))
+        for i, given, distinct, words, sample in self._connection.all(
+            "select i, sum(n)::bigint, count(*), list({v: v, n: n}) filter (where m),"
+            f" arg_min(v, hash(v), {_SAMPLE}) filter (where not m) from d group by i"
+        ):
+            seen = sorted((word["v"], int(word["n"])) for word in words or ())
+            found[i] = Totals(
+                given=given, distinct=distinct, spellings=dict(seen), sample=tuple(sorted(sample or ()))
+            )
+        return found
+
+    def numbers(self, columns: Sequence[int]) -> dict[int, Numbers]:
+        found = {}
+        for i, values, numbers, integers, whole, padded, low, high, total, short, long in self._asked(
+            columns,
+            "select i, sum(n)::bigint, (sum(n) filter (where x is not null))::bigint,"
+            f" (sum(n) filter (where x = floor(x) and regexp_full_match(v, {_text(_INTEGER)})))::bigint,"
+            " (sum(n) filter (where x = floor(x)))::bigint,"
+            f" (sum(n) filter (where regexp_full_match(v, {_text(_PADDED)})))::bigint,"
+            " min(x), max(x), fsum(x * n), min(length(v)), max(length(v))"
+            f" from (select i, v, n, case when regexp_full_match(v, {_text(NUMBER)})"
+            " then try_cast(v as double) end as x from d where not m and {asked}) group by i",
+        ):
+            found[i] = Numbers(
+                values=values,
+                numbers=numbers or 0,
+                integers=integers or 0,
+                whole=whole or 0,
+                padded=padded or 0,
+                minimum=low,
+                maximum=high,
+                mean=_steady(total / numbers) if numbers else None,
+                widths=(short, long),
+            )
+        return found
+
+    def dates(self, column: int, form: str) -> Dates:
+        values, kept, first, last = self._connection.one(
+            "select sum(n)::bigint, (sum(n) filter (where x is not null))::bigint, min(x)::varchar, max(x)::varchar"
+            f" from (select n, {_parsed(form)} as x from d where i = {column} and not m)"
+        )
+        return Dates(values=values or 0, dates=kept or 0, first=_iso(first), last=_iso(last))
+
+    def levels(self, columns: Sequence[int]) -> dict[int, dict[str, int]]:
+        """Every value of these columns with its number of rows, in the order of the alphabet."""
+        found: dict[int, dict[str, int]] = {i: {} for i in columns}
+        for i, value, rows in self._asked(columns, "select i, v, n from d where {asked} order by i, v"):
+            found[i][value] = rows
+        return found
+
+    def _asked(self, columns: Sequence[int], sql: str) -> list[tuple[Any, ...]]:
+        if not columns:
+            return []
+        return self._connection.all(sql.replace("{asked}", f"i in ({', '.join(map(str, columns))})"))
+
+
 class Table:
     """A table of text; None where the file has no value at all (Parquet, JSON)."""
 
-    def __init__(self, connection: Any, names: Sequence[str], told: Sequence[str]) -> None:
+    def __init__(self, connection: Connection, names: Sequence[str], told: Sequence[str]) -> None:
         self._connection = connection
         self._told = tuple(told)
         self.names = tuple(names)
-        self.rows = int(self._one("select count(*) from t")[0])
+        self.rows = int(connection.one("select count(*) from t")[0])
 
-    def totals(self) -> list[Totals]:
-        found = []
-        for batch in self._batches():
-            asked = ", ".join(
-                f"count(c{i}), count(distinct hash(c{i})) - (count(c{i}) < count(*))::integer, "
-                f"histogram(c{i}) filter (where {self._may_be_missing(i)})"
-                for i in batch
+    def dictionaries(self) -> Iterator[Dictionary]:
+        """All the columns, some at a time; each dictionary is gone when the next is asked for.
+
+        Going from cells to different values first makes every question cheap, and keeps the statements short
+        however many columns there are.
+        """
+        size = max(1, min(_MOST_COLUMNS_A_QUERY, _CELLS_A_QUERY // max(self.rows, 1)))
+        listed = ", ".join(_text(word) for word in sorted(spellings.ALL))
+        told = f" or v in ({', '.join(map(_text, self._told))})" if self._told else ""
+        for start in range(0, len(self.names), size):
+            columns = range(start, min(start + size, len(self.names)))
+            chosen = ", ".join(f'c{i} as "{i}"' for i in columns)
+            self._connection.run(
+                "create or replace temp table d as select i::integer as i, v, n,"
+                f" (length(v) <= {spellings.LONGEST} and lower(trim(v, {_SPACES})) in ({listed})){told} as m"
+                f" from (select i, v, count(*) as n from (unpivot (select {chosen} from t) on columns(*)"
+                " into name i value v) group by i, v)"
             )
-            row = self._one(f"select {asked} from t")
-            for place in range(len(batch)):
-                given, distinct, seen = row[3 * place : 3 * place + 3]
-                found.append(
-                    Totals(given=given, distinct=distinct, spellings=dict(sorted((seen or {}).items())))
-                )
-        return found
-
-    def sample(self, rows: int) -> list[tuple[str | None, ...]]:
-        """Rows taken at even steps over the whole table, in file order."""
-        step = max(1, self.rows // max(rows, 1))
-        return self._all(
-            f"select {self._columns()} from t where rowid % {step} = 0 order by rowid limit {rows}"
-        )
+            yield Dictionary(self._connection, columns)
+        self._connection.run("drop table if exists d")
 
     def head(self, rows: int) -> list[tuple[str | None, ...]]:
-        return self._all(f"select {self._columns()} from t where rowid < {rows} order by rowid")
-
-    def some(self, column: int, rows: int) -> list[str]:
-        """The first values of one column that are no missing spelling."""
-        found = self._all(
-            f"select c{column} from t where {self._is_value(column)} order by rowid limit {rows}"
-        )
-        return [value for (value,) in found if value is not None]
-
-    def numbers(self, columns: Sequence[int]) -> dict[int, Numbers]:
-        pattern, integer = _text(NUMBER), _text(r"\s*[+-]?\d+\s*")
-        padded = _text(r"\s*0\d+\s*")
-        found = {}
-        for batch in self._batches(columns):
-            inner = ", ".join(
-                f"case when {self._is_value(i)} then c{i} end as v{i}, "
-                f"case when regexp_full_match(v{i}, {pattern}) then try_cast(v{i} as double) end as n{i}"
-                for i in batch
-            )
-            asked = ", ".join(
-                f"count(v{i}), count(n{i}), count(*) filter (where n{i} = floor(n{i}) and regexp_full_match(v{i}, {integer})), "
-                f"count(*) filter (where n{i} = floor(n{i})), "
-                f"count(*) filter (where v{i}[1] = '0' and regexp_full_match(v{i}, {padded})), "
-                f"min(n{i}), max(n{i}), avg(n{i}), min(length(v{i})), max(length(v{i}))"
-                for i in batch
-            )
-            row = self._one(f"select {asked} from (select {inner} from t)")
-            for place, i in enumerate(batch):
-                values, numbers, integers, whole, zeros, low, high, mean, short, long = row[10 * place :][:10]
-                found[i] = Numbers(
-                    values=values,
-                    numbers=numbers,
-                    integers=integers,
-                    whole=whole,
-                    padded=zeros,
-                    minimum=low,
-                    maximum=high,
-                    mean=mean,
-                    widths=(short or 0, long or 0),
-                )
-        return found
-
-    def dates(self, asked: Sequence[tuple[int, str]]) -> dict[tuple[int, str], Dates]:
-        """How many values of a column keep to a format, and the first and last as ISO text."""
-        found = {}
-        for batch in _chunks(asked, _MOST_COLUMNS_A_QUERY):
-            inner = ", ".join(
-                f"case when {self._is_value(i)} then c{i} end as v{n}, {_parsed(f'v{n}', form)} as d{n}"
-                for n, (i, form) in enumerate(batch)
-            )
-            outer = ", ".join(
-                f"count(v{n}), count(d{n}), min(d{n})::varchar, max(d{n})::varchar" for n in range(len(batch))
-            )
-            row = self._one(f"select {outer} from (select {inner} from t)")
-            for n, key in enumerate(batch):
-                values, kept, first, last = row[4 * n : 4 * n + 4]
-                found[key] = Dates(values=values, dates=kept, first=_iso(first), last=_iso(last))
-        return found
-
-    def levels(self, columns: Sequence[int]) -> dict[int, dict[str, int]]:
-        """Every value of these columns with its number of rows; for columns of few different values."""
-        found = {}
-        for batch in self._batches(columns):
-            row = self._one("select " + ", ".join(f"histogram(c{i})" for i in batch) + " from t")
-            for i, seen in zip(batch, row, strict=True):
-                found[i] = dict(sorted((seen or {}).items()))
-        return found
+        # Rows come in the order of the file unless they are sorted, which takes seconds for thousands of columns.
+        return self._connection.all(f"select {self._columns()} from t limit {rows}")
 
     def number_of_duplicates(self) -> int:
         """Rows that repeat an earlier row in every column."""
         self._hash_rows()
-        alike = int(self._one("select count(*) - count(distinct h) from hashes")[0])
+        alike = int(self._connection.one("select count(*) - count(distinct h) from hashes")[0])
         if alike == 0:
             return 0
         # Rows of one hash are compared whole: the hash only says where to look.
         return int(
-            self._one(
+            self._connection.one(
                 "with again as (select rowid as r from hashes where h in"
                 " (select h from hashes group by h having count(*) > 1)),"
                 " rows_again as (select t.* from t where rowid in (select r from again))"
@@ -180,11 +200,11 @@ class Table:
 
     def spread(self, column: int, missing: Sequence[str]) -> tuple[float | None, float | None]:
         """Median and standard deviation of a column of numbers."""
-        row = self._one(
+        row = self._connection.one(
             f"select median(n), stddev_samp(n) from"
             f" (select try_cast(c{column} as double) as n from t where {_is_label(f'c{column}', missing)})"
         )
-        return row[0], row[1]
+        return row[0], None if row[1] is None else _steady(row[1])
 
     def draw(
         self,
@@ -205,45 +225,30 @@ class Table:
         label = f"c{target}"
         by = f"partition by {label} " if balanced else ""
         half = f"hash(c{group})" if group is not None else "h"
-        chosen = ", ".join(f"t.c{i}" for i in columns)
-        return self._all(
-            f"with drawn as (select t.rowid as r, h from t join hashes on hashes.r = t.rowid"
+        drawn = self._connection.all(
+            f"select t.rowid, ((({half}) >> 7) & 1)::integer from t join hashes on hashes.r = t.rowid"
             f" where {_is_label(label, missing)}"
-            f" qualify row_number() over ({by}order by h, t.rowid) <= {rows})"
-            f" select ((({half}) >> 7) & 1)::integer, t.{label}{', ' if chosen else ''}{chosen}"
-            f" from t join drawn on drawn.r = t.rowid order by h, t.rowid"
+            f" qualify row_number() over ({by}order by h, t.rowid) <= {rows} order by h, t.rowid"
         )
-
-    def _may_be_missing(self, column: int) -> str:
-        listed = ", ".join(_text(word) for word in sorted(spellings.ALL))
-        known = (
-            f"(length(c{column}) <= {spellings.LONGEST} and lower(trim(c{column}, {_SPACES})) in ({listed}))"
-        )
-        return f"({known} or c{column} in ({', '.join(map(_text, self._told))}))" if self._told else known
-
-    def _is_value(self, column: int) -> str:
-        return f"c{column} is not null and not {self._may_be_missing(column)}"
+        if not drawn:
+            return []
+        wanted = ", ".join(str(row) for row, _ in drawn)
+        chosen = ", ".join(f"c{i}" for i in (target, *columns))
+        found = {
+            row: values
+            for row, *values in self._connection.all(
+                f"select rowid, {chosen} from t where rowid in ({wanted})"
+            )
+        }
+        return [(half, *found[row]) for row, half in drawn]
 
     def _hash_rows(self) -> None:
-        self._connection.execute(
+        self._connection.run(
             f"create table if not exists hashes as select rowid as r, hash({self._columns()}) as h from t"
         )
 
     def _columns(self) -> str:
         return ", ".join(f"c{i}" for i in range(len(self.names)))
-
-    def _batches(self, columns: Sequence[int] | None = None) -> Iterator[list[int]]:
-        asked = list(range(len(self.names))) if columns is None else list(columns)
-        size = max(1, min(_MOST_COLUMNS_A_QUERY, _CELLS_A_QUERY // max(self.rows, 1)))
-        yield from _chunks(asked, size)
-
-    def _one(self, sql: str) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._connection.execute(sql).fetchone()
-        return row
-
-    def _all(self, sql: str) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
-        return rows
 
 
 @contextlib.contextmanager
@@ -255,11 +260,12 @@ def opened(reading: Reading, told: Sequence[str] = ()) -> Iterator[Table]:
         tempfile.TemporaryDirectory(prefix="mlproj-") as folder,
         contextlib.closing(
             duckdb.connect(config={"threads": _THREADS, "memory_limit": _MEMORY, "temp_directory": folder})
-        ) as connection,
+        ) as raw,
     ):
         # A moment with its offset is shown as the same moment everywhere.
-        connection.execute("set timezone = 'UTC'")
-        connection.execute("set enable_progress_bar = false")
+        connection = Connection(raw)
+        connection.run("set timezone = 'UTC'")
+        connection.run("set enable_progress_bar = false")
         try:
             if reading.format == "parquet":
                 yield _load_parquet(connection, reading, told)
@@ -274,7 +280,7 @@ def opened(reading: Reading, told: Sequence[str] = ()) -> Iterator[Table]:
             ) from error
 
 
-def _load_text(connection: Any, reading: Reading, folder: Path, told: Sequence[str]) -> Table:
+def _load_text(connection: Connection, reading: Reading, folder: Path, told: Sequence[str]) -> Table:
     import duckdb
 
     names = scan.header(reading)
@@ -285,7 +291,7 @@ def _load_text(connection: Any, reading: Reading, folder: Path, told: Sequence[s
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error:
-            connection.execute("drop table if exists t")
+            connection.run("drop table if exists t")
         else:
             return _some_rows(Table(connection, names, told), reading)
     copy = folder / "plain.csv"
@@ -294,21 +300,21 @@ def _load_text(connection: Any, reading: Reading, folder: Path, told: Sequence[s
     return _some_rows(Table(connection, names, told), reading)
 
 
-def _read_csv(connection: Any, path: Path, delimiter: str, columns: int) -> None:
+def _read_csv(connection: Connection, path: Path, delimiter: str, columns: int) -> None:
     declared = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(columns))
-    connection.execute(
+    connection.run(
         f"create table t as select * from read_csv({_text(_literally(path))}, auto_detect=false, header=true,"
         f" delim={_text(delimiter)}, quote='\"', escape='\"', nullstr={_NEVER}, columns={{{declared}}},"
         " max_line_size=33554432)"
     )
 
 
-def _load_parquet(connection: Any, reading: Reading, told: Sequence[str]) -> Table:
+def _load_parquet(connection: Connection, reading: Reading, told: Sequence[str]) -> Table:
     import duckdb
 
     source = f"read_parquet({_text(_literally(reading.path))})"
     try:
-        described = connection.execute(f"describe select * from {source}").fetchall()
+        described = connection.all(f"describe select * from {source}")
         names, types = [row[0] for row in described], [row[1] for row in described]
         check_names(reading.path, names)
         listed = ", ".join(
@@ -318,7 +324,7 @@ def _load_parquet(connection: Any, reading: Reading, told: Sequence[str]) -> Tab
             else f"{_quoted(name)}::varchar as c{i}"
             for i, (name, kind) in enumerate(zip(names, types, strict=True))
         )
-        connection.execute(f"create table t as select {listed} from {source}")
+        connection.run(f"create table t as select {listed} from {source}")
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
@@ -329,7 +335,7 @@ def _load_parquet(connection: Any, reading: Reading, told: Sequence[str]) -> Tab
     return _some_rows(Table(connection, names, told), reading)
 
 
-def _load_json_lines(connection: Any, reading: Reading, folder: Path, told: Sequence[str]) -> Table:
+def _load_json_lines(connection: Connection, reading: Reading, folder: Path, told: Sequence[str]) -> Table:
     import duckdb
 
     path = reading.path
@@ -342,7 +348,7 @@ def _load_json_lines(connection: Any, reading: Reading, folder: Path, told: Sequ
         " sample_size=-1, map_inference_threshold=-1, maximum_object_size=67108864)"
     )
     try:
-        names = [row[0] for row in connection.execute(f"describe select * from {source}").fetchall()]
+        names = [row[0] for row in connection.all(f"describe select * from {source}")]
         check_names(reading.path, names)
         listed = ", ".join(
             f"case json_type({_quoted(name)}) when 'NULL' then null"
@@ -350,7 +356,7 @@ def _load_json_lines(connection: Any, reading: Reading, folder: Path, told: Sequ
             f" else {_quoted(name)} ->> '$' end as c{i}"
             for i, name in enumerate(names)
         )
-        connection.execute(f"create table t as select {listed} from {source}")
+        connection.run(f"create table t as select {listed} from {source}")
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
@@ -426,13 +432,20 @@ def _places(places: Sequence[int]) -> str:
 _SPACES = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
 
 
-def _parsed(value: str, form: str) -> str:
+def _parsed(form: str) -> str:
     if form == dates.ISO:
-        return f"case when regexp_full_match({value}, {_text(dates.ISO_PATTERN)}) then try_cast({value} as timestamptz) end"
-    guard = f"{value} = trim({value}, {_SPACES})"
+        return (
+            f"case when regexp_full_match(v, {_text(dates.ISO_PATTERN)}) then try_cast(v as timestamptz) end"
+        )
+    guard = f"v = trim(v, {_SPACES})"
     if form == "%Y%m%d":
-        guard += f" and length({value}) = 8 and {value}[1:2] in ('19', '20')"
-    return f"case when {guard} then try_strptime({value}, {_text(form)}) end"
+        guard += " and length(v) = 8 and v[1:2] in ('19', '20')"
+    return f"case when {guard} then try_strptime(v, {_text(form)}) end"
+
+
+def _steady(value: float) -> float:
+    """Nine digits: threads add numbers up in an order of their own, which shows in the last few."""
+    return float(f"{value:.9g}")
 
 
 def _is_label(column: str, missing: Sequence[str]) -> str:
@@ -446,11 +459,6 @@ def _iso(stamp: str | None) -> str | None:
     day, _, time = stamp.partition(" ")
     time = time.removesuffix("+00")
     return day if time in ("", "00:00:00") else f"{day}T{time}"
-
-
-def _chunks(items: Sequence[Item], size: int) -> Iterator[list[Item]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])
 
 
 def _text(value: str) -> str:

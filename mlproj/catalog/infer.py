@@ -12,7 +12,7 @@ from mlproj.catalog import columns as judging
 from mlproj.catalog import dates, leaks, source, spellings
 from mlproj.catalog import target as targets
 from mlproj.catalog.columns import MOST_CATEGORIES, Facts, Judgement
-from mlproj.catalog.duckdb import NUMBER, Dates, Numbers, Table, Totals, opened
+from mlproj.catalog.duckdb import NUMBER, Dates, Dictionary, Numbers, Table, Totals, opened
 from mlproj.catalog.findings import (
     Column,
     Findings,
@@ -66,11 +66,13 @@ class _Known:
     numbers: Numbers | None
     form: str | None
     dates: Dates | None
-    sample: tuple[str, ...]
+    levels: dict[str, int] | None
+    """Every value with its rows where they are few; of the target, as far as classes go."""
     almost: str = ""
 
     @property
     def is_typed(self) -> bool:
+        """Whether all that cannot mean missing are numbers, or dates of one format."""
         return self.form is not None or (
             self.numbers is not None
             and self.numbers.values > 0
@@ -92,8 +94,7 @@ class _Inference:
         self.table = table
         self.task = task
         self.told = told
-        self.looked = max(200, min(2_000, _CELLS_LOOKED_AT // len(table.names)))
-        self.head = table.head(min(self.looked, 1_000))
+        self.head = table.head(max(200, min(1_000, _CELLS_LOOKED_AT // len(table.names))))
         self.target = _position(reading, table, self.head, target)
         self.keep = frozenset(_must_be_columns(table.names, keep))
         self.notes = list(reading.notes)
@@ -111,14 +112,19 @@ class _Inference:
             {word: rows for word, rows in one.totals.spellings.items() if word in ruling.missing}
             for one in known
         ]
-        levels = self._levels(known, missing_by_column, ruling.missing)
+        levels = [
+            None
+            if one.levels is None
+            else {level: rows for level, rows in one.levels.items() if level not in missing}
+            for one, missing in zip(known, missing_by_column, strict=True)
+        ]
         facts = [
-            self._facts(i, known[i], missing_by_column[i], levels.get(i), duplicates)
+            self._facts(i, known[i], missing_by_column[i], levels[i], duplicates)
             for i in range(len(table.names))
         ]
         judgements = [judging.judge(fact, is_kept=fact.name in self.keep) for fact in facts]
         target, target_judgement = self._target(
-            facts[self.target], judgements[self.target], levels, ruling.missing
+            facts[self.target], judgements[self.target], levels[self.target] or {}, ruling.missing
         )
         judgements[self.target] = target_judgement
         group = self._group(facts, judgements)
@@ -150,57 +156,56 @@ class _Inference:
         )
 
     def _ask(self) -> list[_Known]:
-        """Totals of every column; numbers and dates of those whose sample suggests them."""
-        table = self.table
-        totals = table.totals()
-        columns = list(zip(*table.sample(self.looked), strict=True))
-        samples = []
-        for i, values in enumerate(columns):
-            sample = [value for value in values if value is not None and not self._may_be_missing(value)]
-            if len(sample) < 20 and len(sample) < totals[i].given - sum(totals[i].spellings.values()):
-                sample = table.some(i, 200)
-            samples.append(sample)
-        number_like = [i for i, sample in enumerate(samples) if sample and _share(sample, _NUMBER) >= 0.5]
-        numbers = table.numbers(number_like)
-        asked = [(i, form) for i, sample in enumerate(samples) for form in dates.candidates(sample)]
-        asked_dates = table.dates(asked)
-        forms: dict[int, str] = {}
-        for (i, form), found in asked_dates.items():
-            if found.values == found.dates and found.values > 0:
-                other = dates.swapped(form)
-                if i in forms and forms[i] == other:
-                    self.notes.append(
-                        f"{_tick(table.names[i])} can be read with the month or the day first: read as {forms[i]};"
-                        " change its format if the other is meant"
+        known = []
+        for dictionary in self.table.dictionaries():
+            totals = dictionary.totals()
+            number_like = [
+                i for i, one in totals.items() if one.sample and _share(one.sample, _NUMBER) >= 0.5
+            ]
+            numbers = dictionary.numbers(number_like)
+            few = [
+                i for i, one in totals.items() if one.distinct - len(one.spellings) <= self._most_levels(i)
+            ]
+            levels = dictionary.levels(few)
+            for i, one in totals.items():
+                form, found, almost = self._dates(dictionary, i, one.sample)
+                known.append(
+                    _Known(
+                        totals=one,
+                        numbers=numbers.get(i),
+                        form=form,
+                        dates=found,
+                        levels=levels.get(i),
+                        almost=almost,
                     )
-                forms.setdefault(i, form)
-        return [
-            _Known(
-                totals=totals[i],
-                numbers=numbers.get(i),
-                form=forms.get(i),
-                dates=asked_dates.get((i, forms[i])) if i in forms else None,
-                sample=tuple(samples[i]),
-                almost=_almost_dates(i, asked_dates) if i not in forms else "",
-            )
-            for i in range(len(table.names))
-        ]
+                )
+        return known
 
-    def _levels(
-        self, known: Sequence[_Known], missing_by_column: Sequence[Mapping[str, int]], missing: Sequence[str]
-    ) -> dict[int, dict[str, int]]:
-        """Every value and its rows, where they are few; of the target, as far as classes go."""
-        few = [
-            i
-            for i, one in enumerate(known)
-            if one.totals.distinct - len(missing_by_column[i])
-            <= (targets.MOST_CLASSES if i == self.target else MOST_CATEGORIES)
-        ]
-        without = set(missing)
-        return {
-            i: {level: rows for level, rows in found.items() if level not in without}
-            for i, found in self.table.levels(few).items()
-        }
+    def _most_levels(self, column: int) -> int:
+        return targets.MOST_CLASSES if column == self.target else MOST_CATEGORIES
+
+    def _dates(
+        self, dictionary: Dictionary, column: int, sample: Sequence[str]
+    ) -> tuple[str | None, Dates | None, str]:
+        """The format that all the values keep to, what they are then, and what to say if only most do."""
+        asked = {form: dictionary.dates(column, form) for form in dates.candidates(sample)}
+        whole = [form for form, found in asked.items() if found.dates == found.values]
+        if not whole:
+            best = max(asked.values(), key=lambda found: found.dates, default=None)
+            if best is None or best.dates == 0:
+                return None, None, ""
+            return (
+                None,
+                None,
+                f"{best.dates:,} of {best.values:,} values are dates of one format, the others are not",
+            )
+        form = whole[0]
+        if dates.swapped(form) in whole:
+            self.notes.append(
+                f"{_tick(self.table.names[column])} can be read with the month or the day first: read as {form};"
+                " change its format if the other is meant"
+            )
+        return form, asked[form], ""
 
     def _facts(
         self,
@@ -216,7 +221,7 @@ class _Inference:
         # `unknown` that is kept makes the column one of words again.
         typed = numbers is not None and numbers.values == present
         dated = known.dates is not None and known.dates.values == present
-        words = [value.split() for value in known.sample]
+        words = [value.split() for value in known.totals.sample]
         return Facts(
             name=self.table.names[i],
             rows=self.table.rows,
@@ -233,7 +238,9 @@ class _Inference:
             mean=numbers.mean if numbers and typed else None,
             date_format=known.form if dated else None,
             words=sum(map(len, words)) / len(words) if words else 0.0,
-            length=sum(map(len, known.sample)) / len(known.sample) if known.sample else 0.0,
+            length=sum(map(len, known.totals.sample)) / len(known.totals.sample)
+            if known.totals.sample
+            else 0.0,
             running=_running([row[i] for row in self.head]) if typed else 0.0,
             levels=tuple(sorted(levels)) if levels is not None and len(levels) <= MOST_CATEGORIES else (),
         )
@@ -242,7 +249,7 @@ class _Inference:
         self,
         facts: Facts,
         judgement: Judgement,
-        levels: Mapping[int, Mapping[str, int]],
+        levels: Mapping[str, int],
         missing: Sequence[str],
     ) -> tuple[Target, Judgement]:
         decision = targets.decide(facts, judgement, self.task)
@@ -252,7 +259,7 @@ class _Inference:
             median, std = self.table.spread(self.target, missing)
             kind = Kind.NUMERIC
         else:
-            classes = levels[self.target]
+            classes = levels
             kind = Kind.BOOLEAN if judgement.kind is Kind.BOOLEAN else Kind.CATEGORICAL
         numeric = decision.task is Task.REGRESSION
         return (
@@ -397,7 +404,7 @@ class _Inference:
             storage=judgement.storage,
             missing=facts.rows - facts.present,
             distinct=facts.distinct,
-            examples=_examples([row[i] for row in self.head], known.sample, set(missing)),
+            examples=_examples([row[i] for row in self.head], known.totals.sample, set(missing)),
             categories=judgement.categories,
             minimum=minimum,
             maximum=maximum,
@@ -450,9 +457,6 @@ class _Inference:
             said.append("no column is left to predict from: look at why each was dropped")
         return said
 
-    def _may_be_missing(self, value: str) -> bool:
-        return spellings.may_mean_missing(value) or value in self.told
-
 
 def _remarks_on(facts: Facts, judgement: Judgement, known: _Known) -> list[str]:
     name, said = _tick(facts.name), []
@@ -474,9 +478,9 @@ def _remarks_on(facts: Facts, judgement: Judgement, known: _Known) -> list[str]:
             said.append(f"{name}: {known.almost}")
         else:
             for pattern, what in _NEARLY_NUMBERS:
-                if known.sample and _share(known.sample, pattern) >= 0.95:
+                if known.totals.sample and _share(known.totals.sample, pattern) >= 0.95:
                     said.append(
-                        f"the values of {name} look like {what} (`{known.sample[0]}`): write them as plain numbers to use them so"
+                        f"the values of {name} look like {what} (`{known.totals.sample[0]}`): write them as plain numbers to use them so"
                     )
                     break
     if (
@@ -536,7 +540,7 @@ def _first_row_is_data(names: Sequence[str], head: Sequence[Sequence[str | None]
 
 
 def _seen(name: str, known: _Known) -> spellings.Seen:
-    others = [value for value in dict.fromkeys(known.sample)]
+    others = [value for value in dict.fromkeys(known.totals.sample)]
     return spellings.Seen(
         column=name,
         counts=known.totals.spellings,

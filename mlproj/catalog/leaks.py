@@ -17,8 +17,8 @@ from mlproj.catalog.findings import Task
 
 THRESHOLD = 0.98
 FEWEST_ROWS = 40
-_GLANCE = 600
-_WORTH_A_LOOK = 0.85
+_GLANCE = 200
+_WORTH_A_LOOK = 0.75
 _FEW_NUMBERS = 50
 _MOST_NEIGHBOURS = 200
 
@@ -44,7 +44,7 @@ def suspect(
         return None
     outcome = _outcomes(labels, task, positive)
     measure = {Task.BINARY: "roc_auc", Task.MULTICLASS: "accuracy", Task.REGRESSION: "r2"}[task]
-    if len(values) > 2 * _GLANCE:
+    if len(values) >= 2 * _GLANCE:
         glance = slice(0, _GLANCE)
         if score(values[glance], outcome[glance], halves[glance], task) < _WORTH_A_LOOK:
             return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import mmap
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,10 +63,35 @@ def is_plain(reading: Reading) -> bool:
             return False
         if not reading.bytes.has_quote:
             return True
-        edge = re.escape(reading.delimiter.encode())
-        # DuckDB drops such spaces; pandas keeps them, and then the quote is no quote.
-        loose = rb'(?:^|[\r\n]|%s)[ \t]+"|"[ \t]+(?:[\r\n]|%s|$)' % (edge, edge)
-        return re.search(loose, view) is None
+        # DuckDB drops spaces outside of quotes; pandas keeps them, and then the quote is no quote.
+        return not _has_loose_quote(view, start, reading.delimiter.encode())
+
+
+def _has_loose_quote(view: mmap.mmap, start: int, delimiter: bytes) -> bool:
+    """Whether somewhere only spaces stand between a quote and the edge of a field."""
+    edges = (delimiter, b"\r", b"\n", b"")
+    for space in {b" ", b"\t"} - {delimiter}:
+        place = view.find(space + b'"', start)
+        while place >= 0:
+            before = place
+            while (
+                before > start
+                and view[before : before + 1] in (b" ", b"\t")
+                and view[before : before + 1] != delimiter
+            ):
+                before -= 1
+            if view[before : before + 1] in edges or before == start:
+                return True
+            place = view.find(space + b'"', place + 1)
+        place = view.find(b'"' + space, start)
+        while place >= 0:
+            after = place + 1
+            while view[after : after + 1] in (b" ", b"\t") and view[after : after + 1] != delimiter:
+                after += 1
+            if view[after : after + 1] in edges:
+                return True
+            place = view.find(b'"' + space, place + 1)
+    return False
 
 
 def write_plainly(reading: Reading, names: list[str], destination: Path) -> int:
