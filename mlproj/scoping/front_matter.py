@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,6 @@ _QUOTE_IT = "put the whole text in quotes if it is meant as text"
 # A part of what the parser says; what that means to somebody who edits a document; what to do about it.
 _SYNTAX = (
     ("mapping values are not allowed", "a `: ` where no key can be", "quote a text with `: ` in it"),
-    ("unexpected end of stream", "a quote is opened and never closed", "close it"),
     ("did not find expected ',' or ']'", "a `[` is never closed, or a comma is missing", "close the list"),
     ("expected ',' or ']'", "a `[` is never closed, or a comma is missing", "close the list"),
     ("did not find expected ',' or '}'", "a `{` is never closed, or a comma is missing", "close it"),
@@ -129,17 +130,8 @@ def _compose(path: Path, text: str) -> yaml.Node | Problem | None:
         node: yaml.Node | None = yaml.compose(text, Loader=loader)
     except RecursionError:
         return _problem(path, 1, "the front matter is nested too deeply", "it needs five levels at most")
-    except yaml.reader.ReaderError as error:
-        line, column = _place(text, error.position)
-        return _problem(
-            path,
-            line,
-            f"character {error.character!r} is not allowed here"
-            if isinstance(error.character, str)
-            else f"control character 0x{error.character:02x} is not allowed here",
-            "take it out",
-            column=column,
-        )
+    except yaml.reader.ReaderError:
+        return _unreadable(path, text)
     except yaml.MarkedYAMLError as error:
         return _syntax(path, text, error)
     return node
@@ -161,17 +153,45 @@ def _syntax(path: Path, text: str, error: yaml.MarkedYAMLError) -> Problem:
             if part in said:
                 message, hint = meaning, remedy
                 break
-    opened = error.context_mark
-    if opened and opened.line + 1 < line and "quote" in message:
-        # The parser notices at the end of the file; the quote to be closed is where the text began.
+    if opened := _quote_opened(text, error):
+        # The parser notices at the next quote or at the end; what is to be mended is where the text began.
         line, column = opened.line + 1, opened.column + 1
+        message, hint = "a quote is opened here and not closed on its line", "close it"
     return _problem(path, line, f"this is not YAML: {message}", hint, column=column)
 
 
-def _place(text: str, position: int) -> tuple[int, int]:
-    before = text[:position]
+def _quote_opened(text: str, error: yaml.MarkedYAMLError) -> yaml.Mark | None:
+    """Where the quoted text begins that runs over several lines up to the error, if one does."""
+    failed = error.problem_mark
+    if failed is None:
+        return None
+    began: yaml.Mark | None = error.context_mark
+    if began is not None and "quoted scalar" in (error.context or ""):
+        return began if began.line < failed.line else None
+    return next((begin for begin, end in _quoted(text) if begin.line < end.line == failed.line), None)
+
+
+def _quoted(text: str) -> Iterator[tuple[yaml.Mark, yaml.Mark]]:
+    """Begin and end of each quoted text, as far as the text can be scanned."""
+    with contextlib.suppress(yaml.YAMLError):
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.ScalarToken) and token.style in ("'", '"'):
+                yield token.start_mark, token.end_mark
+
+
+def _unreadable(path: Path, text: str) -> Problem:
+    # The two parsers count differently up to the character and name it differently: it is looked for again.
+    found = yaml.reader.Reader.NON_PRINTABLE.search(text)
+    before = text[: found.start()] if found else ""
+    character = found.group() if found else ""
     begin = max(before.rfind("\n"), before.rfind("\r")) + 1
-    return len(before.splitlines()) + (1 if begin == position else 0) or 1, position - begin + 1
+    return _problem(
+        path,
+        len(before[:begin].splitlines()) + 1,
+        f"character {character!r} is not allowed here",
+        "take it out",
+        column=len(before) - begin + 1,
+    )
 
 
 def _problem(path: Path, line: int, message: str, hint: str, *, column: int | None = None) -> Problem:

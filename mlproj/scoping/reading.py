@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import calendar
 import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import yaml
@@ -26,7 +25,7 @@ _INT, _FLOAT, _MERGE = f"{_TAG}int", f"{_TAG}float", f"{_TAG}merge"
 _TRUE = {"true", "yes", "on"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class Fields:
     """What one mapping says: values that are right and answered, and the line of each key said at all."""
 
@@ -286,8 +285,8 @@ class Reader:
         except ValueError:
             hint = "months go from 01 to 12, years from 0001"
             if year and 1 <= month <= 12:
-                last = calendar.monthrange(year, month)[1]
-                hint = f"{calendar.month_name[month]} {year} has {last} days"
+                last = (date(year, month % 12 + 1, 1) - timedelta(days=1)).day
+                hint = f"that month has {last} days"
             self.wrong(line, f"`{where}`: there is no {written}", hint, ProblemKind.DATE)
             return None
 

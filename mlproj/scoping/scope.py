@@ -29,7 +29,7 @@ class Direction(StrEnum):
 
 
 class Split(StrEnum):
-    """Where an ML target is measured; a promise about the rows a model was trained on would promise nothing."""
+    """Where an ML target is measured: not on `train`, whose rows the model has seen."""
 
     DEV = "dev"
     TEST = "test"
@@ -229,6 +229,8 @@ class Purpose:
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
+    """What is to be made, and what else was considered."""
+
     statement: str | None
     approach: Approach | None
     alternatives: tuple[str, ...]
@@ -246,6 +248,8 @@ class Benchmark:
 
 @dataclass(frozen=True, kw_only=True)
 class Feasibility:
+    """Whether it can be done; `benchmark` is None unless all of it has been answered."""
+
     benchmark: Benchmark | None
     human_could_do_it: bool | None
     predictive_features: str | None
@@ -254,6 +258,8 @@ class Feasibility:
 
 @dataclass(frozen=True, kw_only=True)
 class Ethics:
+    """Whether it should be done."""
+
     net_positive: str | None
     fairness: str | None
     concerns_aired: str | None
@@ -275,6 +281,8 @@ class Milestone:
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
+    """What it takes."""
+
     data: str | None
     people: str | None
     compute: str | None
