@@ -37,14 +37,22 @@ def findings(table: Path) -> dict[str, Any]:
     return infer(table, "left").to_json()
 
 
-@pytest.fixture
-def render(tmp_path: Path, findings: dict[str, Any]) -> Render:
-    """Render the template for some answers, the rest being defaults; returns the folder."""
+@pytest.fixture(scope="session")
+def render(tmp_path_factory: pytest.TempPathFactory, findings: dict[str, Any]) -> Render:
+    """Render the template for some answers, the rest being defaults; returns the folder.
 
-    def rendered(*, inputs: Inputs = INPUTS, **words: str) -> Path:
-        folder = tmp_path / "rendered"
+    Asked twice, the same folder is returned, so a test that writes into it asks for `own=True`.
+    """
+    made: dict[tuple[Answers, Inputs], Path] = {}
+
+    def rendered(*, inputs: Inputs = INPUTS, own: bool = False, **words: str) -> Path:
         answers = Answers.from_words({"project_name": "visit-model", "python_version": "3.11", **words})
-        copier.render(folder, answers, inputs, findings)
-        return folder
+        if own or (answers, inputs) not in made:
+            folder = tmp_path_factory.mktemp("rendered") / "visit-model"
+            copier.render(folder, answers, inputs, findings)
+            if own:
+                return folder
+            made[answers, inputs] = folder
+        return made[answers, inputs]
 
     return rendered
