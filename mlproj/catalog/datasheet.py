@@ -7,17 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PLACEHOLDER = re.compile(r"\bTODO\b")
+_QUESTION = re.compile(r"^\s*(?:[-*] |#+ )\**(.+?)\**\s*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Datasheet:
-    """The columns that the dictionary describes, in its order, and the lines still to be answered."""
+    """The columns that the dictionary describes, in its order; the questions still open, each with its line;
+    and the columns whose row still has a placeholder."""
 
     exists: bool
     columns: tuple[str, ...] = ()
     unanswered: tuple[tuple[int, str], ...] = ()
+    undescribed: tuple[str, ...] = ()
 
 
 def load(path: Path) -> Datasheet:
@@ -27,24 +30,35 @@ def load(path: Path) -> Datasheet:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return Datasheet(exists=False)
     columns: list[str] = []
+    undescribed: list[str] = []
     unanswered: list[tuple[int, str]] = []
     inside_table = inside_fence = inside_comment = False
+    question = ""
     for number, line in enumerate(lines, 1):
         if _FENCE.match(line):
             inside_fence = not inside_fence
         inside_comment = inside_comment or "<!--" in line
-        if not inside_fence and not inside_comment and _PLACEHOLDER.search(line):
-            unanswered.append((number, line.strip()))
+        is_open = bool(_PLACEHOLDER.search(line)) and not inside_fence and not inside_comment
         if "-->" in line:
             inside_comment = False
         cells = _row(line)
         if cells is None:
             inside_table = False
+            asked = _QUESTION.match(line)
+            question = asked.group(1) if asked else question
+            if is_open:
+                unanswered.append((number, question or line.strip()))
         elif cells[0].lower() == "column":
             inside_table = True
         elif inside_table and not set(cells[0]) <= set(":- "):
             columns.append(_name(cells[0]))
-    return Datasheet(exists=True, columns=tuple(columns), unanswered=tuple(unanswered))
+            undescribed += [columns[-1]] if is_open else []
+    return Datasheet(
+        exists=True,
+        columns=tuple(columns),
+        unanswered=tuple(unanswered),
+        undescribed=tuple(undescribed),
+    )
 
 
 def _row(line: str) -> list[str] | None:

@@ -9,6 +9,9 @@ from mlproj.lifecycle.check import Check, count, failed, listed, passed, unknown
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.phases import Phase
 
+# As many names as fit on a line or two.
+_NAMED = 12
+
 
 def gates(evidence: Evidence) -> Iterator[Check]:
     if not evidence.has_pipeline:
@@ -60,23 +63,30 @@ def _documented(evidence: Evidence) -> Iterator[Check]:
         )
         return
     if sheet.unanswered:
-        shown = [f"{line}: {text}" for line, text in sheet.unanswered]
-        yield failed("datasheet", f"{count(len(shown), 'line')} still to be answered", edit, *shown)
+        shown = [f"line {line}: {text}" for line, text in sheet.unanswered]
+        yield failed("datasheet", f"{count(len(shown), 'question')} not answered yet", edit, *shown)
     else:
         yield passed("datasheet", "every question is answered")
+    yield _dictionary(evidence, edit)
+
+
+def _dictionary(evidence: Evidence, edit: str) -> Check:
+    name, sheet = "dictionary", evidence.datasheet
     report = evidence.report("ingest")
     if report is None:
-        yield unknown("dictionary", "the data have not been read yet", "run `mlproj stage data`")
-        return
+        return unknown(name, "the data have not been read yet", "run `mlproj stage data`")
     columns = [str(column) for column in report.get("columns") or ()]
     undescribed = [column for column in columns if column not in sheet.columns]
     gone = [column for column in sheet.columns if column not in columns]
     if undescribed or gone:
-        shown = [f"not described: {column}" for column in undescribed]
-        shown += [f"described, but not in the data: {column}" for column in gone]
-        yield failed("dictionary", "it is not in step with the data's columns", edit, *shown)
-    else:
-        yield passed("dictionary", f"{count(len(columns), 'column')} described")
+        shown = [f"not in the dictionary: {column}" for column in undescribed]
+        shown += [f"in the dictionary, but not in the data: {column}" for column in gone]
+        return failed(name, "it is not in step with the data's columns", edit, *shown)
+    if sheet.undescribed:
+        named, more = sheet.undescribed[:_NAMED], len(sheet.undescribed) - _NAMED
+        shown = [f"no meaning yet: {', '.join(named)}" + (f" and {more} more" if more > 0 else "")]
+        return failed(name, f"{count(len(sheet.undescribed), 'column')} not described yet", edit, *shown)
+    return passed(name, f"{count(len(columns), 'column')} described")
 
 
 def _validated(evidence: Evidence) -> Check:

@@ -67,6 +67,7 @@ def evidence(tmp_path: Path, scoping: str = SCOPING, *, signed: bool = True, **m
             "validation": {"passed": True, "rows": 100, "failures": []},
             "split": {"kind": "stratified", "rows": {"train": 60, "dev": 20, "test": 20}, "overlap": 0},
             "sanity": {"passed": True, "rows": 50, "metric": "accuracy", "value": 1.0, "at_least": 0.95},
+            "baseline": baseline(),
             "evaluation": evaluation(),
         },
         manifest=Manifest(
@@ -116,6 +117,14 @@ def evaluation(
                 "slices": levels,
             }
         ],
+    }
+
+
+def baseline(metric: str = "f1", dummy: float = 0.2, simple: float = 0.5) -> dict[str, Any]:
+    return {
+        "dummy": {"dev": {metric: dummy}},
+        "simple": {"dev": {metric: simple}},
+        "simple_model": "logistic_regression",
     }
 
 
@@ -201,9 +210,15 @@ def test_raw_data_must_be_kept_here_and_unchanged(
 def test_the_dictionary_must_be_in_step_with_the_columns(tmp_path: Path) -> None:
     known = evidence(tmp_path, datasheet=Datasheet(exists=True, columns=("gender", "age")))
     assert closed(Phase.DATA, known)["dictionary"].details == (
-        "not described: tenure",
-        "described, but not in the data: age",
+        "not in the dictionary: tenure",
+        "in the dictionary, but not in the data: age",
     )
+
+
+def test_columns_without_a_meaning_close_the_gate_and_are_named(tmp_path: Path) -> None:
+    sheet = Datasheet(exists=True, columns=("gender", "tenure"), undescribed=("tenure",))
+    check = closed(Phase.DATA, evidence(tmp_path, datasheet=sheet))["dictionary"]
+    assert check.details == ("no meaning yet: tenure",)
 
 
 def test_a_failed_validation_is_told_check_by_check(tmp_path: Path) -> None:
@@ -305,16 +320,33 @@ def test_a_target_that_was_added_since_is_not_measured_yet(tmp_path: Path) -> No
     assert check.hint == "run `mlproj stage modeling`"
 
 
-def test_a_model_no_better_than_the_baseline_does_not_pass(tmp_path: Path) -> None:
-    known = with_report(evidence(tmp_path), "evaluation", evaluation(ours=0.5))
-    assert closed(Phase.MODELING, known)["baseline"].outcome is Outcome.FAIL
+@pytest.mark.parametrize(
+    ("ours", "outcome", "said"),
+    [
+        (0.6, Outcome.PASS, "f1 on dev: 0.6, logistic_regression 0.5, a dummy 0.2"),
+        (0.5, Outcome.PASS, "no better than logistic_regression"),
+        (0.4, Outcome.FAIL, "the simplest sensible model is better"),
+        (0.2, Outcome.FAIL, "the dummy is not beaten"),
+    ],
+)
+def test_the_dummy_must_be_beaten_and_the_simple_model_matched(
+    ours: float, outcome: Outcome, said: str, tmp_path: Path
+) -> None:
+    known = with_report(evidence(tmp_path), "evaluation", evaluation(ours=ours))
+    checks = {check.name: check for check in gates.judge(Phase.MODELING, known).checks}
+    assert checks["baseline"].outcome is outcome
+    assert said in checks["baseline"].reason
 
 
-def test_for_an_error_metric_lower_beats_the_baseline(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("ours", "outcome"), [(10.0, Outcome.PASS), (13.0, Outcome.FAIL)])
+def test_for_an_error_metric_lower_is_better(ours: float, outcome: Outcome, tmp_path: Path) -> None:
     report = evaluation()
-    report["splits"]["dev"]["metrics"] = {"rmse": {"value": 10.0}}
+    report["splits"]["dev"]["metrics"] = {"rmse": {"value": ours}}
     report["baseline"]["dev"] = {"model": "simple", "metric": "rmse", "value": 12.0}
-    assert gates.judge(Phase.MODELING, with_report(evidence(tmp_path), "evaluation", report)).open
+    known = with_report(evidence(tmp_path), "evaluation", report)
+    known = with_report(known, "baseline", baseline("rmse", dummy=20.0, simple=12.0))
+    checks = {check.name: check for check in gates.judge(Phase.MODELING, known).checks}
+    assert checks["baseline"].outcome is outcome
 
 
 def test_a_run_from_uncommitted_code_without_a_snapshot_says_what_would_have_added_it(tmp_path: Path) -> None:
