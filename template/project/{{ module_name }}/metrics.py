@@ -176,3 +176,10 @@ def interval(replicates: Array, confidence: float) -> tuple[float | None, float 
 def rounded(value: float) -> float | None:
     """Six digits that count: enough for any decision, and free of the noise after them."""
     return float(f"{value:.6g}") if np.isfinite(value) else None
+
+
+def text(value: float | None) -> str:
+    """For people: four digits, large numbers with all of those before the point."""
+    if value is None:
+        return "unknown"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
