@@ -9,7 +9,7 @@ import unicodedata
 
 from mlproj.base.errors import ConfigError
 
-LONGEST = 40
+LONGEST = 32
 
 _PROJECT = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*")
 _MODULE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)*")

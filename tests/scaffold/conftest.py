@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,3 +60,29 @@ def render(tmp_path_factory: pytest.TempPathFactory, findings: dict[str, Any]) -
         return made[answers, inputs]
 
     return rendered
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
+    """A repository made by `mlproj new` for the small table, to look at and not to touch."""
+    place, home = tmp_path_factory.mktemp("generated"), tmp_path_factory.mktemp("home")
+    (home / ".gitconfig").write_text("[user]\n\tname = Test User\n\temail = test@localhost\n")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "mlproj", "new", "visit-model", "--data", str(table)),
+            *("--target", "left", "--env-manager", "none", "--interpreter", sys.executable),
+        ],
+        cwd=place,
+        env={**os.environ, "HOME": str(home), "DVC_SITE_CACHE_DIR": str(home / "dvc")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return place / "visit-model"
+
+
+@pytest.fixture
+def made(generated: Path, tmp_path: Path) -> Path:
+    """The same, to work in."""
+    return Path(shutil.copytree(generated, tmp_path / "visit-model", symlinks=True))

@@ -24,7 +24,7 @@ def test_an_ordinary_name_is_taken_as_it_is(name: str) -> None:
         ("churn--model", "churn-model"),
         ("-rf", "rf"),
         ("日本", "my-project"),
-        ("x" * 41, "x" * 40),
+        ("x" * 33, "x" * 32),
         ("my class/../if", "my-class-if"),
         ("mlflow", "mlflow-project"),
         ("Scikit-Learn", "Scikit-Learn-project"),

@@ -1,0 +1,170 @@
+"""The hooks that run on every commit, started as pre-commit starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+HOOKS = REPOSITORY / "template" / "project" / "hooks"
+
+
+def hook(name: str, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, HOOKS / f"{name}.py", *args], cwd=cwd, capture_output=True, text=True, check=False
+    )
+
+
+def test_a_file_too_large_for_git_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "small.bin").write_bytes(b"\0" * 1024)
+    (tmp_path / "large.bin").write_bytes(b"\0" * 2_000_000)
+    (tmp_path / "uv.lock").write_bytes(b"\0" * 2_000_000)
+    done = hook("large_files", "small.bin", "large.bin", "uv.lock", "absent.bin", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith("large.bin: 1,953 KB is more than git should hold (1,024 KB)")
+    assert "dvc add 'large.bin'" in done.stdout
+    assert len(done.stdout.splitlines()) == 1
+    assert hook("large_files", "--limit-kb", "2000", "large.bin", cwd=tmp_path).returncode == 0
+
+
+def test_a_merge_marker_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1\n" + "<" * 7 + " HEAD\ny = 2\n" + ">" * 7 + " other\n")
+    (tmp_path / "b.md").write_text("Title\n=======\n\n>>>> quoted\n")
+    done = hook("merge_markers", "a.py", "b.md", cwd=tmp_path)
+    assert done.returncode == 1
+    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == ["a.py:2", "a.py:4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("a.toml", "x = 1\n", "x = \n"),
+        ("a.json", "{}\n", "{,}\n"),
+        ("a.ipynb", "{}\n", "{\n"),
+        ("a.yaml", "x: !custom 1\n---\ny: 2\n", "x: [1\n"),
+        ("a.yml", "x: 1\n", "x: 1\n y: 2\n"),
+    ],
+)
+def test_a_file_that_does_not_parse_is_refused(tmp_path: Path, name: str, good: str, bad: str) -> None:
+    (tmp_path / name).write_text(good)
+    assert hook("valid_files", name, cwd=tmp_path).returncode == 0
+    (tmp_path / name).write_text(bad)
+    done = hook("valid_files", name, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{name}: ")
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_bytes_that_are_no_text_are_refused_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_bytes(b"\xff\xfe\x00")
+    done = hook("valid_files", "a.json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+def notebook(*, outputs: bool) -> str:
+    cells = [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# É"]},
+        {
+            "cell_type": "code",
+            "execution_count": 3 if outputs else None,
+            "metadata": {},
+            "outputs": [{"output_type": "stream", "name": "stdout", "text": ["secret"]}] if outputs else [],
+            "source": ["print(1)"],
+        },
+    ]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def test_a_notebook_with_outputs_is_refused_and_cleared_only_when_asked(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_text(notebook(outputs=True))
+    done = hook("notebook_outputs", "a.ipynb", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "--clear 'a.ipynb'" in done.stdout
+    assert path.read_text() == notebook(outputs=True)
+
+    assert hook("notebook_outputs", "--clear", "a.ipynb", cwd=tmp_path).returncode == 0
+    assert json.loads(path.read_text()) == json.loads(notebook(outputs=False))
+    assert "É" in path.read_text()
+    assert hook("notebook_outputs", "a.ipynb", cwd=tmp_path).returncode == 0
+
+
+def test_what_is_no_notebook_is_refused_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "a.ipynb").write_text("no")
+    done = hook("notebook_outputs", "a.ipynb", "absent.ipynb", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == ""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "hooks").mkdir()
+    runner = tmp_path / "hooks" / "run"
+    runner.write_bytes((HOOKS / "run").read_bytes())
+    runner.chmod(0o755)
+    return tmp_path
+
+
+def environment(folder: Path, says: str) -> Path:
+    """An environment whose programs say who they are."""
+    (folder / "bin").mkdir(parents=True)
+    for name in ("python", "ruff"):
+        (folder / "bin" / name).write_text(f'#!/bin/sh\necho "{says} {name} $*"\n')
+        (folder / "bin" / name).chmod(0o755)
+    return folder
+
+
+def run(repository: Path, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["hooks/run", *args],
+        cwd=repository,
+        env={"PATH": "/usr/bin:/bin", **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_program_comes_from_the_project_s_own_environment_first(repository: Path, tmp_path: Path) -> None:
+    active = environment(tmp_path / "active", "active")
+    named = environment(tmp_path / "with space", "named")
+    assert run(repository, "ruff", "a b", VIRTUAL_ENV=str(active)).stdout == "active ruff a b\n"
+    (repository / "mlproj.toml").write_text(f'python = "{named}/bin/python"\n')
+    assert run(repository, "ruff", VIRTUAL_ENV=str(active)).stdout == "named ruff \n"
+    environment(repository / ".pixi" / "envs" / "default", "pixi")
+    assert run(repository, "ruff", VIRTUAL_ENV=str(active)).stdout == "pixi ruff \n"
+    environment(repository / ".venv", "own")
+    assert run(repository, "python", "x.py", VIRTUAL_ENV=str(active)).stdout == "own python x.py\n"
+
+
+def test_without_an_environment_the_system_s_programs_serve(repository: Path) -> None:
+    assert run(repository, "sh", "-c", "echo here").stdout == "here\n"
+
+
+def test_a_program_that_is_not_there_says_what_to_do(repository: Path) -> None:
+    done = run(repository, "no-such-program")
+    assert done.returncode == 127
+    assert "`no-such-program` is not in the project's environment: run `make requirements`" in done.stderr
+
+
+def test_the_published_hooks_are_the_generated_ones() -> None:
+    published = sorted(path.name for path in (REPOSITORY / "hooks").glob("*.py"))
+    assert published == sorted(path.name for path in HOOKS.glob("*.py"))
+    for name in published:
+        assert (REPOSITORY / "hooks" / name).read_bytes() == (HOOKS / name).read_bytes()
+        assert os.access(HOOKS / name, os.X_OK)
+
+
+@pytest.mark.parametrize("name", ["large_files", "merge_markers", "valid_files", "notebook_outputs"])
+def test_a_hook_imports_the_standard_library_only(name: str, tmp_path: Path) -> None:
+    # `-S` leaves installed packages out.
+    done = subprocess.run(
+        [sys.executable, "-S", "-E", HOOKS / f"{name}.py"], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
