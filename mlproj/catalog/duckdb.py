@@ -22,7 +22,7 @@ _INTEGER = r"\s*[+-]?\d+\s*"
 _PADDED = r"\s*0\d+\s*"
 _MEMORY = "2GB"
 _THREADS = 2
-_CELLS_A_QUERY = 10_000_000
+_CELLS_A_QUERY = 1_000_000
 _MOST_COLUMNS_A_QUERY = 250
 _SAMPLE = 300
 # No field of a text file is this, so an empty field stays empty text, as pandas keeps it.
@@ -128,12 +128,16 @@ class Dictionary:
             )
         return found
 
-    def dates(self, column: int, form: str) -> Dates:
-        values, kept, first, last = self._connection.one(
-            "select sum(n)::bigint, (sum(n) filter (where x is not null))::bigint, min(x)::varchar, max(x)::varchar"
-            f" from (select n, {_parsed(form)} as x from d where i = {column} and not m)"
-        )
-        return Dates(values=values or 0, dates=kept or 0, first=_iso(first), last=_iso(last))
+    def dates(self, form: str, columns: Sequence[int]) -> dict[int, Dates]:
+        return {
+            i: Dates(values=values, dates=kept or 0, first=_iso(first), last=_iso(last))
+            for i, values, kept, first, last in self._asked(
+                columns,
+                "select i, sum(n)::bigint, (sum(n) filter (where x is not null))::bigint,"
+                " min(x)::varchar, max(x)::varchar"
+                f" from (select i, n, {_parsed(form)} as x from d where not m and {{asked}}) group by i",
+            )
+        }
 
     def levels(self, columns: Sequence[int]) -> dict[int, dict[str, int]]:
         """Every value of these columns with its number of rows, in the order of the alphabet."""
@@ -163,17 +167,12 @@ class Table:
         Going from cells to different values first makes every question cheap, and keeps the statements short
         however many columns there are.
         """
-        size = max(1, min(_MOST_COLUMNS_A_QUERY, _CELLS_A_QUERY // max(self.rows, 1)))
-        listed = ", ".join(_text(word) for word in sorted(spellings.ALL))
-        told = f" or v in ({', '.join(map(_text, self._told))})" if self._told else ""
+        size = max(1, min(_MOST_COLUMNS_A_QUERY, _CELLS_A_QUERY // self.rows))
         for start in range(0, len(self.names), size):
             columns = range(start, min(start + size, len(self.names)))
-            chosen = ", ".join(f'c{i} as "{i}"' for i in columns)
             self._connection.run(
-                "create or replace temp table d as select i::integer as i, v, n,"
-                f" (length(v) <= {spellings.LONGEST} and lower(trim(v, {_SPACES})) in ({listed})){told} as m"
-                f" from (select i, v, count(*) as n from (unpivot (select {chosen} from t) on columns(*)"
-                " into name i value v) group by i, v)"
+                f"create or replace temp table d as select i, v, n, {self._may_be_missing()} as m"
+                f" from ({_counted(columns)})"
             )
             yield Dictionary(self._connection, columns)
         self._connection.run("drop table if exists d")
@@ -241,6 +240,15 @@ class Table:
             )
         }
         return [(half, *found[row]) for row, half in drawn]
+
+    def _may_be_missing(self) -> str:
+        listed = ", ".join(map(_text, sorted(spellings.ALL)))
+        # Most values begin with a digit, and no spelling does: that is seen at once.
+        known = (
+            f"(not ascii(v) between {ord('0')} and {ord('9')} and length(v) <= {spellings.LONGEST}"
+            f" and lower(trim(v, {_SPACES})) in ({listed}))"
+        )
+        return f"({known} or v in ({', '.join(map(_text, self._told))}))" if self._told else known
 
     def _hash_rows(self) -> None:
         self._connection.run(
@@ -430,6 +438,18 @@ def _places(places: Sequence[int]) -> str:
 
 
 _SPACES = "' ' || chr(9) || chr(10) || chr(13) || chr(160)"
+
+
+def _counted(columns: Sequence[int]) -> str:
+    """The different values of each column, and how many rows have them."""
+    if len(columns) == 1:
+        (i,) = columns
+        return f"select {i} as i, c{i} as v, count(*) as n from t where c{i} is not null group by c{i}"
+    chosen = ", ".join(f'c{i} as "{i}"' for i in columns)
+    return (
+        f"select i::integer as i, v, count(*) as n from (unpivot (select {chosen} from t) on columns(*)"
+        " into name i value v) group by i, v"
+    )
 
 
 def _parsed(form: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -167,8 +167,9 @@ class _Inference:
                 i for i, one in totals.items() if one.distinct - len(one.spellings) <= self._most_levels(i)
             ]
             levels = dictionary.levels(few)
+            read = _read_as_dates(dictionary, totals)
             for i, one in totals.items():
-                form, found, almost = self._dates(dictionary, i, one.sample)
+                form, found, almost = self._dates(i, read.get(i, {}))
                 known.append(
                     _Known(
                         totals=one,
@@ -184,28 +185,22 @@ class _Inference:
     def _most_levels(self, column: int) -> int:
         return targets.MOST_CLASSES if column == self.target else MOST_CATEGORIES
 
-    def _dates(
-        self, dictionary: Dictionary, column: int, sample: Sequence[str]
-    ) -> tuple[str | None, Dates | None, str]:
+    def _dates(self, column: int, read: Mapping[str, Dates]) -> tuple[str | None, Dates | None, str]:
         """The format that all the values keep to, what they are then, and what to say if only most do."""
-        asked = {form: dictionary.dates(column, form) for form in dates.candidates(sample)}
-        whole = [form for form, found in asked.items() if found.dates == found.values]
+        whole = [form for form, found in read.items() if found.dates == found.values]
         if not whole:
-            best = max(asked.values(), key=lambda found: found.dates, default=None)
+            best = max(read.values(), key=lambda found: found.dates, default=None)
             if best is None or best.dates == 0:
                 return None, None, ""
-            return (
-                None,
-                None,
-                f"{best.dates:,} of {best.values:,} values are dates of one format, the others are not",
-            )
+            said = f"{best.dates:,} of {best.values:,} values are dates of one format, the others are not"
+            return None, None, said
         form = whole[0]
         if dates.swapped(form) in whole:
             self.notes.append(
-                f"{_tick(self.table.names[column])} can be read with the month or the day first: read as {form};"
-                " change its format if the other is meant"
+                f"{_tick(self.table.names[column])} can be read with the month or the day first:"
+                f" read as {form}; change its format if the other is meant"
             )
-        return form, asked[form], ""
+        return form, read[form], ""
 
     def _facts(
         self,
@@ -336,15 +331,16 @@ class _Inference:
         if not tried or not drawn:
             return []
         halves, labels, *features = zip(*drawn, strict=True)
-        without = set(missing)
+        without = frozenset(missing)
         found = []
         for i, values in zip(tried, features, strict=True):
             suspicion = leaks.suspect(
-                [_value(value, facts[i], judgements[i], without) for value in values],
+                values,
                 labels,
                 halves,
                 target.task,
                 positive=target.positive,
+                read=_reader(facts[i], judgements[i], without),
             )
             if suspicion is None:
                 continue
@@ -458,6 +454,17 @@ class _Inference:
         return said
 
 
+def _read_as_dates(dictionary: Dictionary, totals: Mapping[int, Totals]) -> dict[int, dict[str, Dates]]:
+    """What the columns whose samples look like dates are in each format that may be theirs, likeliest first."""
+    forms = {i: dates.candidates(one.sample) for i, one in totals.items()}
+    asked: dict[str, list[int]] = {}
+    for i, likely in forms.items():
+        for form in likely:
+            asked.setdefault(form, []).append(i)
+    found = {form: dictionary.dates(form, columns) for form, columns in asked.items()}
+    return {i: {form: found[form][i] for form in likely} for i, likely in forms.items() if likely}
+
+
 def _remarks_on(facts: Facts, judgement: Judgement, known: _Known) -> list[str]:
     name, said = _tick(facts.name), []
     if judgement.role is Role.TARGET or not facts.present:
@@ -553,14 +560,22 @@ _MOST_LISTED = 30
 _MOST_CATEGORIES_SEEN = 200
 
 
-def _value(value: str | None, facts: Facts, judgement: Judgement, missing: set[str]) -> leaks.Value:
-    if value is None or value in missing:
-        return None
-    if judgement.kind is Kind.NUMERIC:
-        return float(value)
-    if judgement.kind is Kind.DATETIME and facts.date_format is not None:
-        return dates.moment(value, facts.date_format)
-    return value
+def _reader(
+    facts: Facts, judgement: Judgement, missing: frozenset[str]
+) -> Callable[[str | None], leaks.Value]:
+    """What turns a cell into what a predictor can use: a number where there is an order, else text."""
+    form = facts.date_format
+
+    def read(value: str | None) -> leaks.Value:
+        if value is None or value in missing:
+            return None
+        if judgement.kind is Kind.NUMERIC:
+            return float(value)
+        if form is not None:
+            return dates.moment(value, form)
+        return value
+
+    return read
 
 
 def _running(values: Sequence[str | None]) -> float:

@@ -34,26 +34,33 @@ class Suspicion:
 
 
 def suspect(
-    values: Sequence[Value], labels: Sequence[str], halves: Sequence[int], task: Task, *, positive: str | None
+    cells: Sequence[str | None],
+    labels: Sequence[str],
+    halves: Sequence[int],
+    task: Task,
+    *,
+    positive: str | None = None,
+    read: Callable[[str | None], Value] = lambda cell: cell,
 ) -> Suspicion | None:
     """The suspicion against one feature, or None.
 
-    `values` are numbers, or text for categories; None is missing. `labels` are numbers as text for a regression.
+    `read` makes a number of a cell, text for a category, None for a missing value. `halves` are 0 or 1; `labels`
+    are numbers as text for a regression.
     """
-    if len(values) < FEWEST_ROWS:
+    if len(cells) < FEWEST_ROWS:
         return None
     outcome = _outcomes(labels, task, positive)
-    measure = {Task.BINARY: "roc_auc", Task.MULTICLASS: "accuracy", Task.REGRESSION: "r2"}[task]
-    if len(values) >= 2 * _GLANCE:
-        glance = slice(0, _GLANCE)
-        if score(values[glance], outcome[glance], halves[glance], task) < _WORTH_A_LOOK:
+    if len(cells) >= 2 * _GLANCE:
+        glance = [read(cell) for cell in cells[:_GLANCE]]
+        if score(glance, outcome[:_GLANCE], halves[:_GLANCE], task) < _WORTH_A_LOOK:
             return None
+    values = [read(cell) for cell in cells]
     found = score(values, outcome, halves, task)
     if not _is_suspect(found, outcome, task):
         return None
     absent: list[Value] = ["absent" if value is None else "present" for value in values]
     return Suspicion(
-        measure=measure,
+        measure={Task.BINARY: "roc_auc", Task.MULTICLASS: "accuracy", Task.REGRESSION: "r2"}[task],
         score=round(found, 4),
         by_absence=len(set(absent)) == 2 and _is_suspect(score(absent, outcome, halves, task), outcome, task),
     )
