@@ -43,6 +43,14 @@ _SCALES = (
 )  # fmt: skip
 
 
+_NEARLY_NUMBERS = (
+    (re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?"), "numbers with thousands separators"),
+    (re.compile(r"[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+"), "numbers with a decimal comma"),
+    (re.compile(r"[+-]?\d+([.,]\d+)?\s*%"), "percentages"),
+    (re.compile(r"[$€£¥]\s*[+-]?\d[\d.,]*|[+-]?\d[\d.,]*\s*[$€£¥]"), "amounts of money"),
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """The numbers a column is judged from. Counts leave missing values out, save `rows`."""
@@ -66,6 +74,8 @@ class Facts:
     maximum: float | None = None
     mean: float | None = None
     date_format: str | None = None
+    looks_like: str = ""
+    """What the values nearly are, such as numbers with a decimal comma."""
     words: float = 0.0
     length: float = 0.0
     running: float = 0.0
@@ -167,6 +177,14 @@ def ordered(levels: Sequence[str]) -> tuple[str, ...] | None:
     return None
 
 
+def nearly_numbers(values: Sequence[str]) -> str:
+    """What these values are, if people would read them as numbers and a program does not."""
+    for pattern, what in _NEARLY_NUMBERS:
+        if values and all(pattern.fullmatch(value) for value in values):
+            return what
+    return ""
+
+
 def as_grouped(judgement: Judgement, facts: Facts) -> Judgement:
     """The same column as what keeps rows of one entity together in a split."""
     return replace(
@@ -174,6 +192,16 @@ def as_grouped(judgement: Judgement, facts: Facts) -> Judgement:
         kind=Kind.IDENTIFIER,
         role=Role.GROUP,
         reason=f"{facts.distinct:,} different values in {facts.present:,} rows: rows of one stay in one split",
+    )
+
+
+def as_repeating(judgement: Judgement, facts: Facts) -> Judgement:
+    """The same column as an identifier that says nothing about a row, though it repeats."""
+    return replace(
+        judgement,
+        kind=Kind.IDENTIFIER,
+        role=Role.DROP,
+        reason=f"{facts.distinct:,} different values in {facts.present:,} rows: an identifier that repeats",
     )
 
 
@@ -206,13 +234,13 @@ def _identifier(facts: Facts) -> Judgement | None:
     if number and facts.present >= 20 and facts.running >= 0.95:
         return found("counts the rows: each value is the one before plus one")
     unlike = facts.distinct >= min(facts.present - facts.repeated_rows, 0.99 * facts.present)
-    if facts.present < 10 or not unlike:
+    if facts.distinct < max(10, facts.present / 2) or not unlike:
         return None
     if named:
         return found(counted)
     if number:
         return found(counted) if facts.distinct == facts.present and _too_distinct(facts) else None
-    return found(counted) if not _is_prose(facts) else None
+    return None if _is_prose(facts) or facts.looks_like else found(counted)
 
 
 def _too_distinct(facts: Facts) -> bool:
@@ -271,7 +299,7 @@ def _number(facts: Facts, storage: Storage) -> Judgement:
         kind=Kind.NUMERIC,
         role=Role.FEATURE,
         storage=storage,
-        reason=f"{what} from {_short(facts.minimum)} to {_short(facts.maximum)}, {facts.distinct:,} different",
+        reason=f"{what} from {_span(facts)}, {facts.distinct:,} different",
     )
 
 
@@ -312,5 +340,8 @@ def _levels_reason(facts: Facts) -> str:
     return f"{facts.distinct:,} different values"
 
 
-def _short(value: float | None) -> str:
-    return "?" if value is None else f"{value:,.6g}" if abs(value) < 1e6 else f"{value:.6g}"
+def _span(facts: Facts) -> str:
+    if facts.minimum is None or facts.maximum is None:
+        return "none"
+    style = "g" if _is_year(facts) or max(abs(facts.minimum), abs(facts.maximum)) >= 1e6 else ",.6g"
+    return f"{facts.minimum:{style}} to {facts.maximum:{style}}"

@@ -383,7 +383,7 @@ def _find_broken_line(reading: Reading) -> None:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = json.loads(line.rstrip())
             except json.JSONDecodeError as error:
                 raise ConfigError(
                     f"`{reading.path}` is broken in line {number:,}: {error.msg} at character {error.colno}",

@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from mlproj.catalog.wording import count, listing, tick
+
 BLANK = frozenset({""})
 SURE = frozenset({"na", "n/a", "nan", "#n/a", "#na", "<na>", "null", "(null)", "?", "nil", "-nan"})
 MARKS = frozenset({"-", "--", "---", ".", "..", "*"})
@@ -60,7 +62,7 @@ def rule(columns: Sequence[Seen], told: Collection[str] = ()) -> Ruling:
                 kept.setdefault(spelling, []).append(seen)
     notes = []
     for spelling, where in kept.items():
-        named = _listing([seen.column for seen in where])
+        named = listing([seen.column for seen in where])
         if spelling in missing:
             if spelling not in told:
                 notes.append(
@@ -69,13 +71,13 @@ def rule(columns: Sequence[Seen], told: Collection[str] = ()) -> Ruling:
         else:
             rows = sum(seen.counts[spelling] for seen in where)
             notes.append(
-                f"`{spelling}` in {named} ({rows:,} rows) is kept as a category; add it to `missing_values` if it is not one"
+                f"`{spelling}` in {named} ({count(rows, 'row')}) is kept as a category; add it to `missing_values` if it is not one"
             )
     for seen in columns:
         words = [word for word in seen.counts if word.strip().casefold() in WORDS and word not in missing]
         if seen.is_typed and words:
             notes.append(
-                f"{_tick(seen.column)} would be numbers or dates but for {_listing(words)}, which are categories elsewhere:"
+                f"{tick(seen.column)} would be numbers or dates but for {listing(words)}, which are categories elsewhere:"
                 " add them to `missing_values` to read it so"
             )
     return Ruling(
@@ -97,13 +99,3 @@ def _plausible(folded: str, spelling: str, others: Sequence[str]) -> bool:
         # Namibia among countries, North America among continents.
         return len(others) >= 3 and all(_CODE.fullmatch(other) for other in others)
     return False
-
-
-def _listing(names: Sequence[str]) -> str:
-    shown = [_tick(name) for name in names[:4]]
-    more = f" and {len(names) - 4:,} more" if len(names) > 4 else ""
-    return ", ".join(shown) + more
-
-
-def _tick(name: str) -> str:
-    return f"`{' '.join(name.split())}`"
