@@ -6,6 +6,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Mapping
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from mlproj.base.errors import MlprojError
 from mlproj.scaffold.answers import Answers, Inputs
 
 if TYPE_CHECKING:
+    from copier._jinja_ext import SandboxedEnvironment
     from copier._main import Worker
 
 
@@ -72,10 +74,16 @@ def render(destination: Path, answers: Answers, inputs: Inputs, findings: Mappin
 def _worker() -> type[Worker]:
     from copier._main import Worker
 
-    class QuietWorker(Worker):
-        """Copier asks git about modes for every file it writes; there is no repository to ask yet."""
+    class FastWorker(Worker):
+        """Copier compiles each part of each file's name anew, and asks git about modes for every file."""
+
+        @cached_property
+        def jinja_env(self) -> SandboxedEnvironment:
+            env = super().jinja_env
+            env.from_string = cache(env.from_string)  # type: ignore[method-assign, assignment]
+            return env
 
         def _sync_git_index_executable_bit(self, *_: object) -> None:
-            return
+            return  # there is no repository to ask yet
 
-    return QuietWorker
+    return FastWorker

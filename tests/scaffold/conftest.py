@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 from mlproj.catalog.infer import infer
 from mlproj.scaffold import copier
 from mlproj.scaffold.answers import Answers, Inputs
+from tests.support import fenced
 
 INPUTS = Inputs(project_id="0123456789ab", year="2026")
 
@@ -66,14 +66,13 @@ def render(tmp_path_factory: pytest.TempPathFactory, findings: dict[str, Any]) -
 def generated(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
     """A repository made by `mlproj new` for the small table, to look at and not to touch."""
     place, home = tmp_path_factory.mktemp("generated"), tmp_path_factory.mktemp("home")
-    (home / ".gitconfig").write_text("[user]\n\tname = Test User\n\temail = test@localhost\n")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "mlproj", "new", "visit-model", "--data", str(table)),
             *("--target", "left", "--env-manager", "none", "--interpreter", sys.executable),
         ],
         cwd=place,
-        env={**os.environ, "HOME": str(home), "DVC_SITE_CACHE_DIR": str(home / "dvc")},
+        env=fenced(home),
         capture_output=True,
         text=True,
         check=False,

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from tests.support import Run
 
 
 def status(root: Path) -> list[str]:

@@ -9,14 +9,12 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mlproj.scaffold import lock
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from tests.support import Run
 
 
 def git(root: Path, *args: str) -> str:
@@ -77,13 +75,13 @@ def test_an_empty_folder_is_filled_and_what_was_inferred_is_said(
     assert done.stderr.splitlines()[:2] == ["reading visits.csv", "writing the files"]
 
 
-def test_what_the_interpreter_lacks_is_said(mlproj: Run, table: Path, tmp_path: Path) -> None:
+def test_what_the_interpreter_lacks_is_said(mlproj: Run, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", bare], check=True)
     done = mlproj(
-        *("new", "v", "--data", table, "--target", "left", "--env-manager", "none"),
+        *("new", "v", "--bare", "--defaults", "--env-manager", "none"),
         cwd=tmp_path,
-        VIRTUAL_ENV=str(bare),
+        env={"VIRTUAL_ENV": str(bare)},
     )
     assert done.returncode == 0, done.stderr
     assert f"`{bare}/bin/python` lacks dvc, matplotlib, mlflow" in done.stdout
@@ -113,12 +111,10 @@ def test_a_dry_run_shows_the_tree_and_touches_nothing(mlproj: Run, table: Path, 
     assert names(tmp_path) == []
 
 
-def test_a_manager_that_is_not_installed_still_gets_its_files(
-    mlproj: Run, table: Path, tmp_path: Path
-) -> None:
+def test_a_manager_that_is_not_installed_still_gets_its_files(mlproj: Run, tmp_path: Path) -> None:
     if shutil.which("pixi"):
         pytest.skip("pixi is installed here")
-    done = mlproj(*("new", "v", "--data", table, "--target", "left", "--env-manager", "pixi"), cwd=tmp_path)
+    done = mlproj(*("new", "v", "--bare", "--defaults", "--env-manager", "pixi"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "`pixi` is not installed" in done.stdout
     assert "`pixi install`" in done.stdout
@@ -126,13 +122,13 @@ def test_a_manager_that_is_not_installed_still_gets_its_files(
 
 
 def test_git_without_a_user_commits_as_the_repository_s_own_and_says_so(
-    mlproj: Run, table: Path, tmp_path: Path, isolate: Path
+    mlproj: Run, tmp_path: Path, isolate: Path
 ) -> None:
     (isolate / ".gitconfig").write_text("")
     done = mlproj(
-        *("new", "v", "--data", table, "--target", "left", "--env-manager", "none"),
+        *("new", "v", "--bare", "--defaults", "--env-manager", "none"),
         cwd=tmp_path,
-        GIT_CONFIG_NOSYSTEM="1",
+        env={"GIT_CONFIG_NOSYSTEM": "1"},
     )
     assert done.returncode == 0, done.stderr
     assert "git does not know who you are" in done.stdout
@@ -140,12 +136,10 @@ def test_git_without_a_user_commits_as_the_repository_s_own_and_says_so(
     assert git(tmp_path / "v", "log", "--format=%ae").strip().endswith("@localhost")
 
 
-def test_hooks_kept_elsewhere_are_a_note_not_a_failure(
-    mlproj: Run, table: Path, tmp_path: Path, isolate: Path
-) -> None:
+def test_hooks_kept_elsewhere_are_a_note_not_a_failure(mlproj: Run, tmp_path: Path, isolate: Path) -> None:
     with (isolate / ".gitconfig").open("a") as stream:
         stream.write(f"[core]\n\thooksPath = {tmp_path / 'hooks'}\n")
-    done = mlproj(*("new", "v", "--data", table, "--target", "left", "--env-manager", "none"), cwd=tmp_path)
+    done = mlproj(*("new", "v", "--bare", "--defaults", "--env-manager", "none"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "the pre-commit hooks are not installed" in done.stdout
 
@@ -205,14 +199,12 @@ def test_an_environment_is_made_and_locked(
 
 
 def test_an_environment_that_cannot_be_made_leaves_a_repository_that_can_be_finished(
-    mlproj: Run, table: Path, tmp_path: Path
+    mlproj: Run, tmp_path: Path
 ) -> None:
     done = mlproj(
-        *("new", "v", "--data", table, "--target", "left", "--env-manager", "uv"),
+        *("new", "v", "--bare", "--defaults", "--env-manager", "uv"),
         cwd=tmp_path,
-        UV_OFFLINE="1",
-        UV_NO_CONFIG="1",
-        UV_CACHE_DIR=str(tmp_path / "cache"),
+        env={"UV_OFFLINE": "1", "UV_NO_CONFIG": "1", "UV_CACHE_DIR": str(tmp_path / "cache")},
     )
     assert done.returncode == 4
     assert "made and committed, its environment is not" in done.stderr

@@ -8,12 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+from tests.support import Run
 
 
 def names(folder: Path) -> list[str]:
@@ -100,7 +99,7 @@ def test_git_missing_from_path(mlproj: Run, table: Path, tmp_path: Path) -> None
     done = mlproj(
         *("new", "x", "--data", table, "--target", "left", "--env-manager", "none"),
         cwd=tmp_path,
-        PATH=str(tmp_path),
+        env={"PATH": str(tmp_path)},
     )
     assert "`git` is not installed" in refused(done, tmp_path, code=5)
 
@@ -114,7 +113,7 @@ def test_dvc_need_not_be_on_path(mlproj: Run, table: Path, tmp_path: Path) -> No
     done = mlproj(
         *("new", "x", "--data", table, "--target", "left", "--env-manager", "none"),
         cwd=tmp_path,
-        PATH=str(only_git),
+        env={"PATH": str(only_git)},
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "x" / "data/raw/visits.csv.dvc").is_file()

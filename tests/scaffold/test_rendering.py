@@ -17,10 +17,9 @@ import yaml
 
 from mlproj.scaffold import copier
 from mlproj.scaffold.answers import Inputs
+from tests.support import REPOSITORY
 
 Render = Callable[..., Path]
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 ALWAYS = [
     ".copier-answers.yml",
@@ -210,7 +209,8 @@ def test_no_braces_are_left_and_every_file_parses(render: Render, words: dict[st
         assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#", text), path
         assert not text.startswith("\n"), path
         assert text == "" or text.endswith("\n"), path
-        assert not re.search(r"[ \t]+$", text, re.MULTILINE), path
+        # In Markdown, blanks at the end of a line say something.
+        assert path.endswith(".md") or not re.search(r"[ \t]+$", text, re.MULTILINE), path
     check = [sys.executable, "hooks/valid_files.py", *files(root)]
     done = subprocess.run(check, cwd=root, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
