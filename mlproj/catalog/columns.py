@@ -14,9 +14,9 @@ _BOOLEAN_WORDS = frozenset({"true", "false", "yes", "no", "y", "n", "t", "f"})
 _ID_TOKENS = frozenset({"id", "ids", "uuid", "guid", "identifier", "rowid", "rownames", "rowname", "pk"})
 _ENTITIES = frozenset(
     {
-        "account", "client", "customer", "device", "driver", "employee", "engine", "household", "individual", "machine",
-        "member", "participant", "passenger", "patient", "person", "player", "policy", "session", "student", "subject",
-        "subscriber", "unit", "user", "vehicle", "visitor",
+        "account", "client", "customer", "device", "driver", "employee", "engine", "household", "individual",
+        "machine", "member", "participant", "passenger", "patient", "person", "player", "policy", "session",
+        "student", "subject", "subscriber", "unit", "user", "vehicle", "visitor",
     }
 )  # fmt: skip
 _ID_SUFFIXES = frozenset({"id", "no", "nr", "num", "number", "key", "code"})
@@ -24,8 +24,8 @@ _CODE_TOKENS = frozenset(
     {"code", "zip", "zipcode", "postcode", "postal", "type", "class", "pclass", "cluster", "category"}
 )
 _TEXT_TOKENS = frozenset(
-    {"comment", "comments", "note", "notes", "description", "text", "message", "review", "remark", "remarks", "feedback",
-     "body", "abstract", "summary", "complaint"}
+    {"comment", "comments", "note", "notes", "description", "text", "message", "review", "remark", "remarks",
+     "feedback", "body", "abstract", "summary", "complaint"}
 )  # fmt: skip
 _SCALES = (
     ("very poor", "poor", "below average", "fair", "typical", "average", "above average", "good", "very good",
@@ -94,7 +94,7 @@ class Judgement:
 
 
 def judge(facts: Facts, *, is_kept: bool = False) -> Judgement:
-    """Kind, role and reason of one column, the rest of the table unseen; a kept one is never an identifier."""
+    """Kind, role and reason of one column, the rest of the table unseen; a kept one is no identifier."""
     storage = storage_of(facts)
     if facts.present == 0:
         return Judgement(
@@ -191,7 +191,7 @@ def as_grouped(judgement: Judgement, facts: Facts) -> Judgement:
         judgement,
         kind=Kind.IDENTIFIER,
         role=Role.GROUP,
-        reason=f"{facts.distinct:,} different values in {facts.present:,} rows: rows of one stay in one split",
+        reason=f"{facts.distinct:,} different values in {facts.present:,} rows: rows of one stay together",
     )
 
 

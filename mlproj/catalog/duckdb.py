@@ -16,6 +16,7 @@ from typing import Any
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.catalog import dates, scan, spellings
 from mlproj.catalog.source import Reading
+from mlproj.catalog.wording import count, tick
 
 NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
 _INTEGER = r"\s*[+-]?\d+\s*"
@@ -178,7 +179,7 @@ class Table:
         self._connection.run("drop table if exists d")
 
     def head(self, rows: int) -> list[tuple[str | None, ...]]:
-        # Rows come in the order of the file unless they are sorted, which takes seconds for thousands of columns.
+        # They come in the order of the file; sorting them would take seconds for thousands of columns.
         return self._connection.all(f"select {self._columns()} from t limit {rows}")
 
     def number_of_duplicates(self) -> int:
@@ -193,7 +194,8 @@ class Table:
                 "with again as (select rowid as r from hashes where h in"
                 " (select h from hashes group by h having count(*) > 1)),"
                 " rows_again as (select t.* from t where rowid in (select r from again))"
-                " select (select count(*) from rows_again) - (select count(*) from (select distinct * from rows_again))"
+                " select (select count(*) from rows_again)"
+                " - (select count(*) from (select distinct * from rows_again))"
             )[0]
         )
 
@@ -217,7 +219,8 @@ class Table:
     ) -> list[tuple[Any, ...]]:
         """Labelled rows chosen by the hash of what they hold: (half, label, values...).
 
-        The same rows whatever their order in the file; rows alike in all columns, or of one group, share a half.
+        The same rows whatever their order in the file; rows alike in all columns, or of one group, share
+        a half.
         With `balanced`, `rows` of each class at most.
         """
         self._hash_rows()
@@ -261,7 +264,10 @@ class Table:
 
 @contextlib.contextmanager
 def opened(reading: Reading, told: Sequence[str] = ()) -> Iterator[Table]:
-    """The table of a file, `told` spellings meaning missing in it; raises ConfigError, with the line to look at, for a file that is not one."""
+    """The table of a file; `told` are spellings that mean missing in it, besides those that are well known.
+
+    Raises ConfigError, with the line to look at, for a file that is no table.
+    """
     import duckdb
 
     with (
@@ -281,10 +287,10 @@ def opened(reading: Reading, told: Sequence[str] = ()) -> Iterator[Table]:
                 yield _load_json_lines(connection, reading, Path(folder), told)
             else:
                 yield _load_text(connection, reading, Path(folder), told)
-        except duckdb.OutOfMemoryException as error:
+        except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:
             raise MlprojError(
-                f"`{reading.path}` needs more memory or temporary disk than there is: {_first_line(error)}",
-                hint="free some space in the temporary folder (TMPDIR), or infer from a part of the table",
+                f"`{reading.path}` could not be worked on in `{folder}`: {_first_line(error)}",
+                hint="free some memory, or some space in the temporary folder (TMPDIR says where that is)",
             ) from error
 
 
@@ -399,7 +405,7 @@ def _find_broken_line(reading: Reading) -> None:
 def check_names(path: Path, names: Sequence[str], *, delimiter: str = "") -> None:
     """Raise ConfigError for column names that cannot be told apart, or of which there are too few."""
     if len(names) < 2:
-        only = f": `{names[0][:60]}`" if names else ""
+        only = f": {tick(names[0][:60])}" if names else ""
         raise ConfigError(
             f"`{path}` has only one column{only}",
             hint="a table needs a target and something to predict it from"
@@ -411,14 +417,14 @@ def check_names(path: Path, names: Sequence[str], *, delimiter: str = "") -> Non
     empty = [place for name, where in places.items() if not name.strip() for place in where]
     if empty:
         raise ConfigError(
-            f"`{path}` has {'a column' if len(empty) == 1 else f'{len(empty):,} columns'} without a name: {_places(empty)}",
+            f"`{path}` has {count(len(empty), 'column')} without a name: {_places(empty)}",
             hint="write a name for it into the header line (a first column of row numbers may be `row_id`)",
         )
     again = [(name, where) for name, where in places.items() if len(where) > 1]
     if again:
-        said = "; ".join(f"`{name}` is {_places(where)}" for name, where in again[:5])
+        said = "; ".join(f"{tick(name)} is {_places(where)}" for name, where in again[:5])
         raise ConfigError(
-            f"`{path}` has {'a column name' if len(again) == 1 else f'{len(again):,} column names'} more than once: {said}",
+            f"`{path}` has {count(len(again), 'name')} for more than one column: {said}",
             hint="give each column a name of its own in the header line",
         )
 

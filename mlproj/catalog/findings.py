@@ -152,8 +152,8 @@ class Findings:
         """The findings that `to_json` wrote; raises ConfigError if it was not this version that did."""
         if kept.get("version") != VERSION:
             raise ConfigError(
-                f"the findings are of version `{kept.get('version')}`, and this mlproj reads version {VERSION}",
-                hint="infer them again with the mlproj that is installed: `mlproj data add FILE --target COL`",
+                f"the findings are of version `{kept.get('version')}`, and this mlproj reads {VERSION}",
+                hint="infer them again with this mlproj: `mlproj data add FILE --target COL`",
             )
         try:
             target = kept["target"]

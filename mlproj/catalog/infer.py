@@ -50,8 +50,9 @@ def infer(
 ) -> Findings:
     """Read the table once and say what each column means for predicting `target`.
 
-    `missing` are further spellings that mean missing; columns in `keep` stay features whatever is suspected of
-    them. The same file gives the same findings. Raises ConfigError for what is no table, or has no such target.
+    `missing` are further spellings that mean missing; columns in `keep` stay features whatever is suspected
+    of them. The same file gives the same findings. Raises ConfigError for what is no table, or has no such
+    target.
     """
     reading = source.examine(path, delimiter=delimiter, encoding=encoding)
     with opened(reading, missing) as table:
@@ -123,7 +124,7 @@ def _place(reading: Reading, table: Table, target: str) -> int:
     heads = list(zip(*table.head(_rows(table.names, _MOST_HEAD_ROWS)), strict=True))
     if offer is None and reading.delimiter and remarks.first_row_is_data(table.names, heads):
         raise ConfigError(
-            f"`{reading.path}` has no column `{target}`: its first row looks like data, not like names of columns",
+            f"`{reading.path}` has no column `{target}`: its first row looks like data, not like names",
             hint=f"write a first line with a name for each of the {len(table.names):,} columns;"
             f" now the names would be {listing([name[:40] for name in table.names])}",
         )
@@ -199,8 +200,8 @@ def _group(
     for i in others:
         judgements[i] = judging.as_repeating(judgements[i], facts[i])
         notes.append(
-            f"{tick(facts[i].name)} repeats as {tick(facts[first].name)} does, which keeps rows together in the"
-            " split: name it under `split.by` if it should be the one"
+            f"{tick(facts[i].name)} repeats, as {tick(facts[first].name)} does, by which the split keeps rows"
+            " together: name it under `split.by` if it should be the one"
         )
     return first, notes
 
@@ -220,7 +221,7 @@ def _leaks(
         i for i in candidates if judgements[i].role is Role.FEATURE and judgements[i].kind is not Kind.TEXT
     ]
     rows = _rows(tried, _MOST_LEAK_ROWS)
-    # Of a rare class all rows are drawn, else there would be none to tell a leak by; the ROC AUC does not mind.
+    # As many of a rare class as of the other, else there are none to tell by; the ROC AUC does not mind.
     balanced = aim.task is Task.BINARY
     drawn = table.draw(
         target, tried, missing=missing, rows=rows // 2 if balanced else rows, group=group, balanced=balanced

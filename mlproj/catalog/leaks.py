@@ -1,8 +1,8 @@
 """Features that give the target away: each alone predicts rows it has not seen, almost perfectly.
 
-Every feature is given the simplest predictor there is: for categories, what its value meant in the other half of the
-rows; for numbers, what the nearest few values meant there. Halves are made by the caller, so that rows which belong
-together stay together.
+Every feature is given the simplest predictor there is: for categories, what its value meant in the other half
+of the rows; for numbers, what the nearest few values meant there. Halves are made by the caller, so that rows
+which belong together stay together.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def suspect(
 ) -> Suspicion | None:
     """The suspicion against one feature, or None.
 
-    `read` makes a number of a cell, text for a category, None for a missing value. `halves` are 0 or 1; `labels`
-    are numbers as text for a regression.
+    `read` makes a number of a cell, text for a category, None for a missing value. `halves` are 0 or 1;
+    `labels` are numbers as text for a regression.
     """
     if len(cells) < FEWEST_ROWS:
         return None
@@ -67,7 +67,7 @@ def suspect(
 
 
 def score(values: Sequence[Value], outcome: Sequence[float], halves: Sequence[int], task: Task) -> float:
-    """How well the feature alone predicts each half from the other: ROC AUC, accuracy or R², the mean of both."""
+    """How well the feature alone predicts each half from the other: mean ROC AUC, accuracy or R²."""
     scores = []
     for held_out in (0, 1):
         train = [index for index, half in enumerate(halves) if half != held_out]
@@ -119,7 +119,7 @@ def _outcomes(labels: Sequence[str], task: Task, positive: str | None) -> list[f
 
 
 def _predictor(values: Sequence[Value], outcome: Sequence[float], classes: bool) -> Callable[[Value], float]:
-    """What a value meant in these rows: the commonest class or the mean outcome, of equals or of neighbours."""
+    """What a value meant in these rows: commonest class or mean outcome, of its equals or its neighbours."""
     summary = _commonest if classes else fmean
     levels: dict[Value, list[float]] = {}
     for value, result in zip(values, outcome, strict=True):

@@ -1,4 +1,4 @@
-"""What is asked of the table about each of its columns, and the facts that follow once it is known what is missing."""
+"""What is asked of the table about each column, and the facts once it is known what means missing."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ def facts(profile: Profile, *, rows: int, repeated_rows: int, missing: Collectio
     totals, numbers = profile.totals, profile.numbers
     absent = [spelling for spelling in totals.spellings if spelling in missing]
     present = totals.given - sum(totals.spellings[spelling] for spelling in absent)
-    # Numbers and dates were counted among the values that cannot mean missing: a word such as `unknown` that is
-    # kept as a category makes the column one of words again.
+    # Numbers and dates were counted among the values that cannot mean missing: a word such as `unknown` that
+    # is kept as a category makes the column one of words again.
     if numbers is None or numbers.values != present:
         numbers = None
     form = next((form for form in profile.formats if profile.dates[form].values == present), None)

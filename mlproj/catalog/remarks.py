@@ -55,7 +55,7 @@ def on_column(facts: Facts, judgement: Judgement, profile: Profile, *, split: Sp
 
 
 def first_row_is_data(names: Sequence[str], columns: Sequence[Cells]) -> bool:
-    """Whether the header reads like a row: mostly numbers, sentences, or values that their own column repeats."""
+    """Whether the header reads like a row: mostly numbers, sentences, or values that their column repeats."""
     alike = sum(
         len(name) > _LONGEST_NAME or (is_number(name) and "." in name) or cells.count(name) >= 2
         for name, cells in zip(names, columns, strict=True)

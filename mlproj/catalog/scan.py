@@ -1,7 +1,7 @@
 """Delimited text read slowly and exactly, field by field, as `pandas.read_csv` reads it.
 
-DuckDB reads what keeps to RFC 4180 at full speed; what does not comes here, to be either written again so that it
-does, or refused with the line to look at.
+DuckDB reads what keeps to RFC 4180 at full speed; what does not comes here, to be either written again so
+that it does, or refused with the line to look at.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mlproj.base.errors import ConfigError
 from mlproj.catalog.source import QUOTE, Reading, delimiter_name
+from mlproj.catalog.wording import count
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def records(path: Path, *, delimiter: str, encoding: str) -> Iterator[Record]:
             if lines.ended and _is_open("".join(lines.since(begin)), delimiter):
                 raise ConfigError(
                     f"`{path}` opens a quote in line {begin:,} that is never closed",
-                    hint=f'look at line {begin:,}: close the quote, or double it (`""`) where it is meant as a character',
+                    hint=f'look at line {begin:,}: close the quote, or double it (`""`) if it is part of a value',
                 )
             if fields and not (len(fields) == 1 and fields[0] and not fields[0].strip(" \t")):
                 yield Record(begin, fields)
@@ -54,7 +55,7 @@ def header(reading: Reading) -> list[str]:
 
 
 def is_plain(reading: Reading) -> bool:
-    """Whether DuckDB and pandas are sure to read the same: UTF-8, and no quote with a space before or after."""
+    """Whether DuckDB and pandas are sure to read the same: UTF-8, and no space around a quote."""
     if reading.encoding not in ("utf-8", "utf-8-sig"):
         return False
     with reading.path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as view:
@@ -97,7 +98,7 @@ def _has_loose_quote(view: mmap.mmap, start: int, delimiter: bytes) -> bool:
 def write_plainly(reading: Reading, names: list[str], destination: Path) -> int:
     """Write the records again as comma-separated UTF-8 with every field quoted; return how many rows.
 
-    Raises ConfigError, with the line in the original file, for a row with more or fewer fields than the header.
+    Raises ConfigError, with the line in the file, for a row with more or fewer fields than the header.
     """
     rows = 0
     with destination.open("w", encoding="utf-8", newline="") as stream, _surrogates_refused(reading):
@@ -111,16 +112,12 @@ def write_plainly(reading: Reading, names: list[str], destination: Path) -> int:
 
 
 def _ragged(reading: Reading, record: Record, expected: int) -> ConfigError:
-    found = len(record.fields)
     return ConfigError(
-        f"`{reading.path}` is ragged: line {record.line:,} has {_fields(found)}, and the header has {expected:,}",
-        hint=f"look at line {record.line:,}: a value that holds a {delimiter_name(reading.delimiter)} must be in"
-        " double quotes; or say another delimiter, if it is not the one of this file",
+        f"`{reading.path}` is ragged: line {record.line:,} has {count(len(record.fields), 'field')},"
+        f" and the header has {expected:,}",
+        hint=f"look at line {record.line:,}: a value that holds a {delimiter_name(reading.delimiter)} is put"
+        " in double quotes; or say the delimiter, if that is not the one of this file",
     )
-
-
-def _fields(count: int) -> str:
-    return f"{count:,} field{'' if count == 1 else 's'}"
 
 
 def _is_open(text: str, delimiter: str) -> bool:

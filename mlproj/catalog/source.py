@@ -17,6 +17,8 @@ from mlproj.base.errors import ConfigError, nearest
 
 DELIMITERS = (",", ";", "\t", "|")
 QUOTE = '"'
+# Encodings in which plain text has zero bytes.
+_WIDE = ("utf-16", "utf16", "utf-32", "utf32")
 _CHUNK = 1 << 20
 _PEEK = 1 << 20
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", " ": "space"}
@@ -96,7 +98,7 @@ def examine(path: Path, *, delimiter: str | None, encoding: str | None) -> Readi
         raise ConfigError(f"`{path}` is empty", hint="give a table with a header line and rows")
     if head.startswith(b"PAR1"):
         return Reading(path=path, format="parquet", delimiter="", encoding="", guessed=(), bytes=facts)
-    _must_not_be_binary(path, head)
+    _must_not_be_binary(path, head, encoding)
     if path.suffix.lower() in (".parquet", ".pq"):
         raise ConfigError(
             f"`{path}` is named like Parquet, but its first bytes are not Parquet's",
@@ -229,7 +231,7 @@ def _pass_over(head: bytes, stream: io.BufferedReader) -> Bytes:
     )
 
 
-def _must_not_be_binary(path: Path, head: bytes) -> None:
+def _must_not_be_binary(path: Path, head: bytes, given: str | None) -> None:
     if head.startswith(b"PK\x03\x04") and (b"xl/" in head[:4096] or b"[Content_Types].xml" in head[:4096]):
         raise ConfigError(
             f"`{path}` is an Excel workbook, not text",
@@ -238,7 +240,8 @@ def _must_not_be_binary(path: Path, head: bytes) -> None:
     for magic, what, remedy in _MAGIC:
         if head.startswith(magic) and not (len(magic) <= 4 and _reads_as_text(head)):
             raise ConfigError(f"`{path}` is {what}, not a table in text", hint=remedy)
-    if b"\x00" in head and not _utf16(head):
+    is_wide = _utf16(head) is not None or (given or "").casefold().replace("_", "-").startswith(_WIDE)
+    if b"\x00" in head and not is_wide:
         raise ConfigError(
             f"`{path}` is a binary file: it holds zero bytes, which no text does",
             hint="give a CSV, TSV, Parquet or JSON lines file",
@@ -290,6 +293,8 @@ def _encoding(path: Path, head: bytes, facts: Bytes, given: str | None) -> tuple
                     hint="leave the encoding out to have it guessed, or try `cp1252`",
                 )
             return "utf-8-sig" if has_bom else "utf-8", False, ()
+        # A byte order mark says more than the name of the order, and would be taken for part of the header.
+        codec = "utf-16" if codec.startswith("utf-16") and _utf16(head) == "utf-16" else codec
         _must_decode(path, codec, given)
         return codec, False, ()
     wide = _utf16(head)
@@ -305,8 +310,8 @@ def _encoding(path: Path, head: bytes, facts: Bytes, given: str | None) -> tuple
         return "utf-8-sig" if has_bom else "utf-8", True, ()
     line, byte = facts.bad_utf8
     codec = "cp1252" if _decodes(path, "cp1252") is None else "latin-1"
-    said = f"the file is not UTF-8 (byte 0x{byte:02x} in line {line:,}): read as {codec}; check its accented letters"
-    return codec, True, (said,)
+    said = f"the file is not UTF-8 (byte 0x{byte:02x} in line {line:,}): read as {codec}"
+    return codec, True, (f"{said}; check its accented letters",)
 
 
 def _must_decode(path: Path, codec: str, named: str) -> None:

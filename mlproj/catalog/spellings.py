@@ -13,8 +13,8 @@ SURE = frozenset({"na", "n/a", "nan", "#n/a", "#na", "<na>", "null", "(null)", "
 MARKS = frozenset({"-", "--", "---", ".", "..", "*"})
 NONE = frozenset({"none"})
 WORDS = frozenset(
-    {"unknown", "missing", "n.a.", "not available", "not applicable", "undefined", "(missing)", "no data", "#value!",
-     "#div/0!", "#ref!", "inf", "-inf"}
+    {"unknown", "missing", "n.a.", "not available", "not applicable", "undefined", "(missing)", "no data",
+     "#value!", "#div/0!", "#ref!", "inf", "-inf"}
 )  # fmt: skip
 ALL = BLANK | SURE | MARKS | NONE | WORDS
 LONGEST = max(map(len, ALL)) + 8
@@ -41,10 +41,11 @@ class Ruling:
 
 
 def rule(columns: Sequence[Seen], told: Collection[str] = ()) -> Ruling:
-    """The spellings that mean missing in this file, in all of its columns at once, since a reader has one list.
+    """The spellings that mean missing in this file: one list for all columns, since a reader has only one.
 
-    A word that could be a value, such as `None` or `unknown`, means missing where the rest of its column are numbers
-    or dates. In a column of words it is a category, unless the same spelling already means missing elsewhere.
+    A word that could be a value, such as `None` or `unknown`, means missing where the rest of its column are
+    numbers or dates. In a column of words it is a category; `None` is not, if it means missing elsewhere,
+    while `unknown` among words keeps its meaning everywhere.
     """
     missing: set[str] = set(told)
     kept: dict[str, list[Seen]] = {}
@@ -66,19 +67,20 @@ def rule(columns: Sequence[Seen], told: Collection[str] = ()) -> Ruling:
         if spelling in missing:
             if spelling not in told:
                 notes.append(
-                    f"`{spelling}` means missing in columns of numbers, so it is read as missing in {named} as well"
+                    f"`{spelling}` means missing in columns of numbers, and is read so in {named} as well"
                 )
         else:
             rows = sum(seen.counts[spelling] for seen in where)
             notes.append(
-                f"`{spelling}` in {named} ({count(rows, 'row')}) is kept as a category; add it to `missing_values` if it is not one"
+                f"`{spelling}` in {named} ({count(rows, 'row')}) is kept as a category;"
+                " add it to `missing_values` if it means missing"
             )
     for seen in columns:
         words = [word for word in seen.counts if word.strip().casefold() in WORDS and word not in missing]
         if seen.is_typed and words:
             notes.append(
-                f"{tick(seen.column)} would be numbers or dates but for {listing(words)}, which are categories elsewhere:"
-                " add them to `missing_values` to read it so"
+                f"{tick(seen.column)} would be numbers or dates but for {listing(words)}, which is kept as a"
+                " category elsewhere: add them to `missing_values` to read it so"
             )
     return Ruling(
         missing=tuple(sorted(missing, key=lambda text: (text.strip() != "", text))), notes=tuple(notes)

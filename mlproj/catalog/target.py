@@ -31,7 +31,7 @@ def decide(facts: Facts, judgement: Judgement, told: Task | None = None) -> Deci
         )
     if facts.distinct == 1:
         raise ConfigError(
-            f"the target {name} is the same in all {facts.present:,} labelled rows: there is nothing to predict",
+            f"the target {name} is the same in all {facts.present:,} labelled rows: nothing to predict",
             hint="give another column, or a table that holds the other outcomes too",
         )
     if facts.present < FEWEST_ROWS:
@@ -68,7 +68,7 @@ def decide(facts: Facts, judgement: Judgement, told: Task | None = None) -> Deci
 
 
 def positive_class(classes: Mapping[str, int]) -> str:
-    """The class that is looked for: the one spelt like a yes, else the rarer, else the later in the alphabet."""
+    """The class that is looked for: the one spelt like a yes, else the rarer, else the later by name."""
     conventional = [label for label in classes if label.strip().casefold() in _POSITIVE]
     if len(conventional) == 1:
         return conventional[0]
@@ -81,7 +81,7 @@ def _told(facts: Facts, told: Task) -> Decision:
     if told is Task.REGRESSION:
         if not is_number(facts):
             raise ConfigError(
-                f"the target {name} cannot be a regression's: {facts.present - facts.numbers:,} of its values are not numbers",
+                f"the target {name} cannot be a regression's: not all of its values are numbers",
                 hint="say `multiclass` or `binary`, or give another column",
             )
         return Decision(task=told, reason="as told")
@@ -92,7 +92,7 @@ def _told(facts: Facts, told: Task) -> Decision:
         )
     if facts.distinct > MOST_CLASSES:
         raise ConfigError(
-            f"the target {name} has {facts.distinct:,} different values: too many to be classes (at most {MOST_CLASSES})",
+            f"the target {name} has {facts.distinct:,} different values: more than {MOST_CLASSES} classes",
             hint="bring them together into fewer classes, or say `regression` if they are numbers",
         )
     return Decision(task=Task.BINARY if facts.distinct == 2 else Task.MULTICLASS, reason="as told")
