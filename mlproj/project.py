@@ -63,7 +63,10 @@ class Project:
             if not isinstance(table.get(key), str) or not table[key]:
                 wrong = nearest(key, [k for k in table if k not in ("id", "name", "module", "model")])
                 also = f"; `{wrong}` is not known, did you mean `{key}`?" if wrong else ""
-                raise ConfigError(f"`{path}`: `[project] {key}` must be a text{also}")
+                raise ConfigError(
+                    f"`{path}`: `[project] {key}` must be a text{also}",
+                    hint=f"mend it, or `git checkout {MARKER}` to go back to the last commit",
+                )
         located = {key: root / str(paths.get(key, default)) for key, default in _PATHS.items()}
         return cls(
             root=root,

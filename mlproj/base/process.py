@@ -70,6 +70,27 @@ def stream(
             raise
 
 
+def start(
+    *command: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    path_first: Path | None = None,
+) -> subprocess.Popen[str]:
+    """Start a program to speak with over pipes; ending it is the caller's part."""
+    environ = environment(env, path_first)
+    argv = [_resolve(str(command[0]), environ), *map(str, command[1:])]
+    return subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env=environ,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+    )
+
+
 def stop(child: subprocess.Popen[bytes], *, grace_s: float = _GRACE_S) -> None:
     """Wait for a child that may already be leaving (a Ctrl-C reaches the whole group), then insist."""
     for wait_s, number in ((grace_s / 2, signal.SIGTERM), (grace_s / 2, signal.SIGKILL)):

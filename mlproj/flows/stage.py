@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from mlproj.pipeline import dvc
 from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot
 from mlproj.tracking import mlflow
+from mlproj.tracking.mlflow import Registrar
 from mlproj.tracking.models import ModelVersion
 
 CANDIDATE = "candidate"
@@ -59,12 +62,13 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
             step = status.next_step(closed.phase, closed.closed_by, before)
             return Worked(phase=phase, verdict=None, refused=closed, next=step)
         decision = _forced(project, phase, closed, force, before) if closed and force else None
-        left_out = _run(project, phase, before, say)
-        after = gathering.gather(project)
-        verdict = gates.judge(phase, after)
         version = None
-        if phase is Phase.MODELING and verdict.open:
-            version = _register(project, after, say)
+        with _registrar(project, phase) as registrar:
+            left_out = _run(project, phase, before, say)
+            after = gathering.gather(project)
+            verdict = gates.judge(phase, after)
+            if registrar is not None and verdict.open:
+                version = _register(project, after, registrar, say)
         return Worked(
             phase=phase,
             verdict=verdict,
@@ -167,7 +171,13 @@ def _keep_outcome(project: Project, started: snapshot.Snapshot) -> None:
     snapshot.keep(project.root, run.run_id, outcome.commit)
 
 
-def _register(project: Project, evidence: Evidence, say: Callable[[str], None]) -> ModelVersion | None:
+def _registrar(project: Project, phase: Phase) -> AbstractContextManager[Registrar | None]:
+    return mlflow.registrar(project) if phase is Phase.MODELING else contextlib.nullcontext()
+
+
+def _register(
+    project: Project, evidence: Evidence, registrar: Registrar, say: Callable[[str], None]
+) -> ModelVersion | None:
     """Register the run's model as the candidate and anchor its snapshot; nothing if that was done before."""
     run = evidence.manifest
     assert run is not None  # the gate `origin` is open
@@ -177,6 +187,6 @@ def _register(project: Project, evidence: Evidence, say: Callable[[str], None]) 
     assert kept is not None
     say("registering the model")
     tags = {"origin.snapshot": kept, "origin.digest": run.model_digest or ""}
-    version = mlflow.register(project, run.run_id, alias=CANDIDATE, tags=tags)
+    version = registrar.register(run.run_id, alias=CANDIDATE, tags=tags)
     snapshot.anchor(project.root, run.run_id, kept)
     return version

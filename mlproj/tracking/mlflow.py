@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Mapping
+import os
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlproj.base import process
@@ -12,42 +15,63 @@ from mlproj.project import Project
 from mlproj.tracking.models import ModelVersion
 
 
-def register(project: Project, run_id: str, *, alias: str, tags: Mapping[str, str]) -> ModelVersion:
-    """Make a version of a run's model, unless there is one, and give it `alias`.
+class Registrar:
+    """A process that has imported MLflow already, for the moment when there is a model to register."""
 
-    Raises ToolError with MLflow's own words if it refuses.
-    """
-    asked = {
-        "store": store_uri(project),
-        "name": project.model,
-        "description": f"Trained in {project.name}",
-        "run_id": run_id,
-        "source": f"runs:/{run_id}/model",
-        "alias": alias,
-        "tags": dict(tags),
-    }
-    done = process.run(
+    def __init__(self, project: Project, child: subprocess.Popen[str]) -> None:
+        self._project = project
+        self._child = child
+
+    def register(self, run_id: str, *, alias: str, tags: Mapping[str, str]) -> ModelVersion:
+        """Make a version of a run's model, unless there is one, and give it `alias`; can be called once.
+
+        Raises ToolError with MLflow's own words if it refuses.
+        """
+        asked = {
+            "store": store_uri(self._project),
+            "name": self._project.model,
+            "run_id": run_id,
+            "alias": alias,
+            "tags": dict(tags),
+        }
+        said, talk = self._child.communicate(json.dumps(asked) + "\n")
+        if self._child.returncode != 0:
+            last = talk.strip().splitlines()[-1:] or ["it said nothing"]
+            raise ToolError(
+                f"MLflow could not register the model of run `{run_id}`: {last[0]}",
+                hint="run `mlproj stage modeling` again; `mlproj doctor` looks at the environment",
+                returncode=self._child.returncode,
+                output=talk,
+            )
+        answer = json.loads(said.strip().splitlines()[-1])
+        return ModelVersion(
+            name=self._project.model,
+            version=answer["version"],
+            run_id=run_id,
+            alias=alias,
+            is_new=answer["is_new"],
+        )
+
+
+@contextlib.contextmanager
+def registrar(project: Project) -> Iterator[Registrar]:
+    """Start importing MLflow now, beside whatever the block does first; end the process with the block."""
+    child = process.start(
         project.python,
-        "-P",  # this folder has a module named `mlflow` too; theirs is meant
+        "-P",  # the script's folder has a module named `mlflow` too, and theirs is meant
         Path(__file__).with_name("register.py"),
         cwd=project.root,
         path_first=project.bin,
-        stdin=json.dumps(asked),
-        check=False,
     )
-    if done.returncode != 0:
-        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
-        raise ToolError(
-            f"MLflow could not register the model of run `{run_id}`: {last[0]}",
-            hint="run `mlproj stage modeling` again; `mlproj doctor` looks at the environment",
-            returncode=done.returncode,
-            output=done.stderr,
-        )
-    said = json.loads(done.stdout.strip().splitlines()[-1])
-    return ModelVersion(
-        name=project.model, version=said["version"], run_id=run_id, alias=alias, is_new=said["is_new"]
-    )
+    with child:
+        try:
+            yield Registrar(project, child)
+        finally:
+            if child.poll() is None:
+                child.kill()
 
 
 def store_uri(project: Project) -> str:
-    return f"sqlite:///{project.store}"
+    """The store that the project's own code uses: a server's, where MLflow has been told of one."""
+    named = os.environ.get("MLFLOW_TRACKING_URI")
+    return named or f"sqlite:///{project.store}"

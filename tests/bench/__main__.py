@@ -45,7 +45,10 @@ def measure(command: Sequence[str | Path], cwd: Path, env: dict[str, str] | None
 def row(name: str, figures: Sequence[Figure], goal: str = "") -> None:
     cpu = sorted(figure.cpu_s for figure in figures)
     wall = statistics.median(figure.wall_s for figure in figures)
-    print(f"{name:<44} {statistics.median(cpu):8.2f} {cpu[0]:8.2f} {cpu[-1]:8.2f} {wall:8.2f}   {goal}", flush=True)
+    print(
+        f"{name:<44} {statistics.median(cpu):8.2f} {cpu[0]:8.2f} {cpu[-1]:8.2f} {wall:8.2f}   {goal}",
+        flush=True,
+    )
 
 
 def head(title: str) -> None:
@@ -63,14 +66,14 @@ def in_turn(commands: dict[str, tuple[Sequence[str | Path], str]], cwd: Path, ti
         row(name, figures[name], goal)
 
 
-def new(folder: Path, *words: str | Path) -> list[str | Path]:
-    manager = ["--env-manager", "none", "--interpreter", PROJECT_PYTHON]
-    return [PROGRAMS / "mlproj", "new", folder, *manager, "--defaults", *words]
+def new(name: str, *words: str | Path) -> list[str | Path]:
+    manager = ("--env-manager", "none", "--interpreter", str(PROJECT_PYTHON), "--defaults")
+    return [PROGRAMS / "mlproj", "new", name, *manager, *words]
 
 
 def start(scratch: Path) -> None:
     """Start-up of the commands that are typed all day, in a project in which nothing has changed."""
-    subprocess.run(new(scratch / "start"), check=True, capture_output=True)
+    subprocess.run(new("start"), cwd=scratch, check=True, capture_output=True)
     project = scratch / "start"
     subprocess.run(["dvc", "repro", "-q"], cwd=project, env=with_programs(), check=True, capture_output=True)
     peers = PROJECT_PYTHON.parent
@@ -96,7 +99,7 @@ def generate(scratch: Path) -> None:
     for name, words in {"mlproj new --env-manager none": (), "with --data (penguins)": data_words()}.items():
         figures = []
         for turn in range(6):
-            figures.append(measure(new(scratch / f"{len(words)}-{turn}", *words), scratch))
+            figures.append(measure(new(f"made-{len(words)}-{turn}", *words), scratch))
         row(name, figures[1:], "2.00" if not words else "")
 
 
@@ -106,10 +109,12 @@ def data_words() -> tuple[str | Path, ...]:
 
 def stage(scratch: Path) -> None:
     """What `mlproj stage` adds to the `dvc repro` that it runs, in pairs on copies of one repository."""
-    origin = scratch / "stage"
-    subprocess.run(new(origin), check=True, capture_output=True)
+    origin = scratch / "stage-origin"
+    subprocess.run(new("stage-origin"), cwd=scratch, check=True, capture_output=True)
     reason = ["--force", "measuring"]
-    subprocess.run([PROGRAMS / "mlproj", "stage", "data", *reason], cwd=origin, check=True, capture_output=True)
+    subprocess.run(
+        [PROGRAMS / "mlproj", "stage", "data", *reason], cwd=origin, check=True, capture_output=True
+    )
     figures: dict[str, list[Figure]] = {"dvc repro evaluate": [], "mlproj stage modeling": []}
     commands: dict[str, Sequence[str | Path]] = {
         "dvc repro evaluate": ["dvc", "repro", "evaluate"],
@@ -123,7 +128,9 @@ def stage(scratch: Path) -> None:
     for name, measured in figures.items():
         row(name, measured)
     ratios = [b.wall_s / a.wall_s for a, b in zip(*figures.values(), strict=True)]
-    print(f"wall time against dvc repro, pair by pair: {', '.join(f'{ratio:.2f}' for ratio in ratios)}   goal 1.10")
+    print(
+        f"wall time against dvc repro, pair by pair: {', '.join(f'{ratio:.2f}' for ratio in ratios)}   goal 1.10"
+    )
 
 
 def with_programs() -> dict[str, str]:

@@ -1,0 +1,67 @@
+"""One repository, generated and trained once, of which every test gets a copy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.people import fill_datasheet, fill_scoping
+from tests.support import fenced, run_mlproj
+
+Tool = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def _must(done: subprocess.CompletedProcess[str]) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, project_python: Path, shared_data: Path) -> Path:
+    """Penguins, from `mlproj new` to a registered model, all of it committed."""
+    env = fenced(tmp_path_factory.mktemp("trained-home"))
+    folder = tmp_path_factory.mktemp("trained")
+    root = folder / "penguins"
+    table = shared_data / "penguins_raw.csv"
+    manager = ["--env-manager", "none", "--interpreter", project_python, "--defaults"]
+    _must(
+        run_mlproj("new", "penguins", "--data", table, "--target", "Species", *manager, cwd=folder, env=env)
+    )
+    fill_scoping(root)
+    fill_datasheet(root)
+    _must(run_mlproj("approve", "--role", "owner", cwd=root, env=env))
+    for phase in ("scoping", "data", "modeling"):
+        _must(run_mlproj("stage", phase, cwd=root, env=env))
+    for words in (["add", "-A"], ["commit", "-qm", "Trained"]):
+        subprocess.run(["git", *words], cwd=root, env=env, check=True)
+    return root
+
+
+@pytest.fixture
+def project(trained: Path, tmp_path: Path) -> Path:
+    """A trained repository of the test's own. File times are kept, so nothing is hashed twice."""
+    return shutil.copytree(trained, tmp_path / "penguins", symlinks=True)
+
+
+@pytest.fixture
+def tool(project_python: Path) -> Tool:
+    """Run a program of the project's environment, with no mlproj within reach."""
+
+    def run(root: Path, *words: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+        path = f"{project_python.parent}{os.pathsep}/usr/local/bin{os.pathsep}/usr/bin{os.pathsep}/bin"
+        return subprocess.run(
+            [*map(str, words)],
+            cwd=root,
+            env={**os.environ, "PATH": path, **env},
+            capture_output=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            timeout=600,
+            check=False,
+        )
+
+    return run
