@@ -236,6 +236,8 @@ def _finish(root: Path, answers: Answers, found: environment.Interpreter | None,
             is_made = True
         except (ToolError, MissingToolError) as error:
             failure = error
+    if found is not None:
+        environment.freeze(root, found.path)
     if found is not None and found.missing:
         notes.append(
             f"`{found.path}` lacks {', '.join(found.missing)}: run `make requirements` to install them there"

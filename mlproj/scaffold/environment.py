@@ -47,8 +47,7 @@ class Venv:
         install = (_uv(), "pip", "install", "--python", python)
         _run(root, *install, *_compiling(), "-r", "requirements.txt")
         _run(root, *install, "--no-deps", "--editable", ".")
-        frozen = process.run(_uv(), "pip", "freeze", "--python", python, "--exclude-editable", cwd=root)
-        files.write_text(root / "requirements.lock", frozen.stdout)
+        freeze(root, Path(python))
 
 
 class Conda:
@@ -159,6 +158,12 @@ def interpreter(named: Path | None, environ: Mapping[str, str] = os.environ) -> 
             hint="name another with `--interpreter PATH`",
         )
     return Interpreter(path=path, version=version, missing=tuple(_NEEDED[name] for name in missing))
+
+
+def freeze(root: Path, python: Path) -> None:
+    """Write what is installed to `requirements.lock`: a run must be able to say which environment it had."""
+    frozen = process.run(_uv(), "pip", "freeze", "--python", python, "--exclude-editable", cwd=root)
+    files.write_text(root / "requirements.lock", frozen.stdout)
 
 
 def is_available(manager: Manager) -> bool:

@@ -27,7 +27,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, project_python: Path, shar
     folder = tmp_path_factory.mktemp("trained")
     root = folder / "penguins"
     table = shared_data / "penguins_raw.csv"
-    manager = ["--env-manager", "none", "--interpreter", project_python, "--defaults"]
+    manager = ("--env-manager", "none", "--interpreter", str(project_python), "--defaults")
     _must(
         run_mlproj("new", "penguins", "--data", table, "--target", "Species", *manager, cwd=folder, env=env)
     )

@@ -97,7 +97,7 @@ def test_the_runs_can_be_looked_at_in_mlflow(project: Path, tool: Run, project_p
         "1",
     ]
     server = subprocess.Popen(
-        [*command, "--host", "127.0.0.1", "--port", str(port)],
+        [project_python.parent / "mlflow", "ui", *store, "--host", "127.0.0.1", "--port", str(port)],
         cwd=project,
         env={**os.environ, "PATH": f"{project_python.parent}:{os.environ['PATH']}"},
         stdout=subprocess.DEVNULL,
