@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     table would take as long again.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    # What tidies up after Ctrl-C tidies up as well when a service manager or `timeout` asks us to go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if not words:
             from mlproj.cli.status import show
@@ -72,13 +75,18 @@ def table() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
 
-    @app.callback()
-    def root(
-        version: bool = typer.Option(False, "--version", help="Print the version and exit.", is_eager=True),
-    ) -> None:
-        if version:
+    def print_version(asked: bool) -> None:
+        if asked:
             print(f"mlproj {__version__}")
             raise typer.Exit
+
+    @app.callback()
+    def root(
+        version: bool = typer.Option(
+            False, "--version", help="Print the version and exit.", is_eager=True, callback=print_version
+        ),
+    ) -> None:
+        pass
 
     app.command("status")(check.status)
     app.command("new")(new.new)

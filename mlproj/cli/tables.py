@@ -55,8 +55,9 @@ def show(findings: Mapping[str, Any]) -> None:
         render.line(f"data: a simulated example, {findings['rows']:,} rows; `dvc repro` makes it")
     else:
         render.line(f"data: {source['name']}, {findings['rows']:,} rows, {len(findings['columns'])} columns")
-    for what in source["guessed"]:
-        render.line(f"  guessed: {what} {source[what]!r}")
+        if source["guessed"]:
+            guesses = ", ".join(f"{what} {source[what]!r}" for what in source["guessed"])
+            render.line(f"  guessed: {guesses}; say otherwise with `--delimiter` or `--encoding`")
     render.line(f"  {target['task']} target {target['name']}: {target['reason']}")
     roles: dict[str, list[str]] = {}
     for column in findings["columns"]:
@@ -67,7 +68,5 @@ def show(findings: Mapping[str, Any]) -> None:
             names = roles[role]
             more = f" and {len(names) - _COLUMNS_SHOWN} more" if len(names) > _COLUMNS_SHOWN else ""
             render.line(f"  {says}: {', '.join(names[:_COLUMNS_SHOWN])}{more} (reasons in params.yaml)")
-    if findings["duplicates"]:
-        render.line(f"  {findings['duplicates']:,} rows repeat an earlier row: ingest drops them")
     for note in findings["notes"][:_NOTES_SHOWN]:
         render.line(f"  {note}")

@@ -1,0 +1,71 @@
+"""The command line itself: quick to start, clear when it is used wrongly."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlproj import __version__
+from tests.support import Run
+
+HEAVY = ("copier", "dvc", "mlflow", "duckdb", "pandas", "ruamel", "pydantic", "rich", "jinja2")
+
+
+def imported(code: str, cwd: Path) -> set[str]:
+    program = f"import sys\n{code}\nprint(*{{name.split('.')[0] for name in sys.modules}})"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=cwd, capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "from mlproj.cli.app import main\nmain(['--help'])"
+    assert imported(code, tmp_path).isdisjoint(HEAVY)
+
+
+def test_bare_mlproj_imports_nothing_heavy_and_not_even_typer(tmp_path: Path) -> None:
+    (tmp_path / "mlproj.toml").write_text(
+        '[project]\nid = "a1"\nname = "a"\nmodule = "a"\nmodel = "a"\nenv_manager = "none"\n'
+    )
+    code = "from mlproj.cli.app import main\nmain([])"
+    assert imported(code, tmp_path).isdisjoint({*HEAVY, "typer"})
+
+
+def test_the_version_is_printed(mlproj: Run) -> None:
+    done = mlproj("--version")
+    assert (done.returncode, done.stdout) == (0, f"mlproj {__version__}\n")
+
+
+@pytest.mark.parametrize("command", ["new", "stage", "check", "approve", "decide", "data add", "status"])
+def test_every_command_has_help_with_an_example(command: str, mlproj: Run) -> None:
+    done = mlproj(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Example: mlproj " in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "words", [["stge"], ["stage"], ["stage", "data", "--no-such"], ["check", "modelling"]]
+)
+def test_a_word_typed_wrongly_exits_2_without_a_traceback(
+    words: list[str], mlproj: Run, tmp_path: Path
+) -> None:
+    done = mlproj(*words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_completion_is_offered_for_the_shell(mlproj: Run) -> None:
+    done = mlproj("--show-completion", "bash")
+    assert done.returncode == 0
+    assert "mlproj" in done.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error(mlproj: Run) -> None:
+    command = f"{sys.executable} -m mlproj --help | head -1"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
