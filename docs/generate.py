@@ -26,8 +26,8 @@ _COMMANDS = """\
 # Commands
 
 What `mlproj --help` and `mlproj COMMAND --help` print. Bare `mlproj`, in a generated repository, is
-`mlproj status`. Results go to stdout, everything about them to stderr. The [exit codes](exit-codes.md) are the
-same everywhere.
+`mlproj status`. Results go to stdout, everything about them to stderr. The [exit codes](exit-codes.md) are
+the same everywhere.
 
 | command | does |
 |---|---|
