@@ -143,7 +143,8 @@ def test_what_only_people_know_is_left_open_in_the_datasheet(tmp_path: Path) -> 
 
     folder = render(tmp_path / "churn", {**EXAMPLE, "simulated": False})
     sheet = datasheet.load(folder / "docs" / "data.md")
-    assert len(sheet.unanswered) > len(EXAMPLE["columns"])
+    assert sheet.unanswered
+    assert list(sheet.undescribed) == [column["name"] for column in EXAMPLE["columns"]]
 
 
 def test_the_notebook_is_valid_and_has_no_outputs(tmp_path: Path) -> None:
@@ -173,3 +174,7 @@ def test_the_bare_scaffold_has_an_empty_package_and_no_pipeline(tmp_path: Path) 
     assert "import" not in (folder / "bare" / "__init__.py").read_text(encoding="utf-8")
     assert not (folder / "dvc.yaml").exists()
     assert not (folder / "params.yaml").exists()
+    for name in ("data", "labeling", "model_card"):
+        text = (folder / "docs" / f"{name}.md").read_text(encoding="utf-8")
+        assert "churned" not in text
+        assert "simulat" not in text

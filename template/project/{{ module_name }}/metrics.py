@@ -110,17 +110,32 @@ def classification(
 def _ranking(is_positive: Array, score: Array, weights: Array) -> tuple[Array, Array]:
     """Area under the ROC curve and average precision, rows of equal score taken together."""
     order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(order) - 1)
+    hits = np.flatnonzero(is_positive[order])
+    # Only scores that a positive row has count: where their rows begin and end, how many hits by then.
+    ranked = -score[order]
+    values = np.unique(ranked[hits])
+    begin, end = np.searchsorted(ranked, values), np.searchsorted(ranked, values, side="right")
+    last_hit = np.searchsorted(hits, end)
+
     weights = weights[:, order]
-    positives = np.cumsum(weights * is_positive[order], axis=1)[:, ends]
-    everyone = np.cumsum(weights, axis=1)[:, ends]
-    negatives = everyone - positives
-    new_positives = np.diff(positives, prepend=0)
-    new_negatives = np.diff(negatives, prepend=0)
-    ranked_right = (new_negatives * (positives - new_positives / 2)).sum(axis=1)
-    auc = _ratio(ranked_right, positives[:, -1] * negatives[:, -1])
-    precision = _ratio(positives, everyone, 0.0)
-    return auc, _ratio((new_positives * precision).sum(axis=1), positives[:, -1])
+    so_far, hits_so_far = _running_sum(weights), _running_sum(weights[:, hits])
+    total, positives = so_far[:, -1], hits_so_far[:, -1]
+    found = hits_so_far[:, last_hit]
+    new = np.diff(found, prepend=0)
+    above = so_far[:, begin] - (found - new)  # negative rows ranked higher
+    level = so_far[:, end] - found - above  # and on the same score, of which half count
+    negatives = total - positives
+    ranked_right = (new * (negatives[:, None] - above - level / 2)).sum(axis=1)
+    precision = _ratio(found, so_far[:, end], 0.0)
+    auc = _ratio(ranked_right, positives * negatives)
+    return auc, _ratio((new * precision).sum(axis=1), positives)
+
+
+def _running_sum(values: Array) -> Array:
+    """The sum of the first 0, 1, 2, ... columns."""
+    sums = np.zeros((values.shape[0], values.shape[1] + 1))
+    np.cumsum(values, axis=1, out=sums[:, 1:])
+    return sums
 
 
 def regression(truth: Array, predicted: Array, weights: Array) -> Scores:
