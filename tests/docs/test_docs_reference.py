@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,13 @@ def test_every_rendered_file_is_listed_with_its_class(rendered: Path) -> None:
 def test_files_of_other_answers_have_the_class_listed() -> None:
     for name, row in table(REFERENCE / "files.md", "With other answers").items():
         assert row[0] == lock.classify(name, module="churn_model")
+
+
+def test_every_dependency_explained_is_one() -> None:
+    declared = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    names = {re.split(r"[><=~]", each)[0] for each in declared["project"]["dependencies"]}
+    explained = table(REPOSITORY / "docs" / "concepts" / "dependencies.md", "What mlproj depends on")
+    assert set(explained) <= names
 
 
 def test_the_changelog_has_this_version() -> None:
