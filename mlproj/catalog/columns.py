@@ -238,6 +238,9 @@ def _identifier(facts: Facts) -> Judgement | None:
         return None
     if named:
         return found(counted)
+    if facts.numbers >= 0.9 * facts.present and facts.whole < facts.numbers:
+        # Measurements, with a few words among them.
+        return None
     if number:
         return found(counted) if facts.distinct == facts.present and _too_distinct(facts) else None
     return None if _is_prose(facts) or facts.looks_like else found(counted)

@@ -40,7 +40,7 @@ FORMATS = (
     "%Y-%m",
     "%Y%m%d",
 )
-ISO_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?"
+ISO_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?"
 _ISO = re.compile(ISO_PATTERN, re.ASCII)
 _PARTS = {
     "%Y": r"\d{4}",
@@ -93,18 +93,12 @@ def candidates(values: Sequence[str]) -> tuple[str, ...]:
 
 
 def keeps_to(value: str, form: str) -> bool:
-    if form == ISO:
-        return bool(_ISO.fullmatch(value))
-    if form == "%Y%m%d" and not (len(value) == 8 and value.isascii() and value[:2] in ("19", "20")):
+    """Whether the value is a date of this format, and one that exists."""
+    if form == "%Y%m%d" and not value.startswith(("19", "20")):
         # Any eight digits would do otherwise, and most eight-digit numbers are not dates.
         return False
-    if not _SHAPES[form].fullmatch(value):
-        return False
-    try:
-        datetime.strptime(value, form)
-    except ValueError:
-        return False
-    return True
+    shape = _ISO if form == ISO else _SHAPES[form]
+    return bool(shape.fullmatch(value)) and moment(value, form) is not None
 
 
 def swapped(form: str) -> str | None:
@@ -119,11 +113,7 @@ def has_time(form: str) -> bool:
 def moment(value: str, form: str) -> float | None:
     """Seconds since 1970, for comparing dates of one column; None if it is not one after all."""
     try:
-        read = datetime.fromisoformat(value) if form.startswith(("%Y-%m-%d", ISO)) else None
-    except ValueError:
-        read = None
-    try:
-        read = read or datetime.strptime(value, form)
+        read = datetime.fromisoformat(value) if form == ISO else datetime.strptime(value, form)
     except ValueError:
         return None
     return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()

@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import correlation, fmean
+from statistics import correlation
 
 from mlproj.catalog.findings import Task
 
@@ -80,7 +80,7 @@ def score(values: Sequence[Value], outcome: Sequence[float], halves: Sequence[in
         )
         predicted = [predict(values[index]) for index in test]
         scores.append(_measure(predicted, truth, task))
-    found = fmean(scores)
+    found = _mean(scores)
     if task is Task.REGRESSION:
         found = max(found, _linear(values, outcome))
     return found
@@ -120,7 +120,7 @@ def _outcomes(labels: Sequence[str], task: Task, positive: str | None) -> list[f
 
 def _predictor(values: Sequence[Value], outcome: Sequence[float], classes: bool) -> Callable[[Value], float]:
     """What a value meant in these rows: commonest class or mean outcome, of its equals or its neighbours."""
-    summary = _commonest if classes else fmean
+    summary = _commonest if classes else _mean
     levels: dict[Value, list[float]] = {}
     for value, result in zip(values, outcome, strict=True):
         levels.setdefault(value, []).append(result)
@@ -147,6 +147,10 @@ def _predictor(values: Sequence[Value], outcome: Sequence[float], classes: bool)
     return of_neighbours
 
 
+def _mean(numbers: Sequence[float]) -> float:
+    return sum(numbers) / len(numbers)
+
+
 def _commonest(results: Sequence[float]) -> float:
     return Counter(results).most_common(1)[0][0]
 
@@ -155,8 +159,8 @@ def _measure(predicted: Sequence[float], truth: Sequence[float], task: Task) -> 
     if task is Task.BINARY:
         return roc_auc(predicted, truth)
     if task is Task.MULTICLASS:
-        return fmean(guess == actual for guess, actual in zip(predicted, truth, strict=True))
-    mean = fmean(truth)
+        return _mean([guess == actual for guess, actual in zip(predicted, truth, strict=True)])
+    mean = _mean(truth)
     total = sum((actual - mean) ** 2 for actual in truth)
     left = sum((actual - guess) ** 2 for guess, actual in zip(predicted, truth, strict=True))
     return 1 - left / total if total else 0.0

@@ -37,15 +37,15 @@ def records(path: Path, *, delimiter: str, encoding: str) -> Iterator[Record]:
         reader = csv.reader(lines, delimiter=delimiter, quotechar=QUOTE)
         begin = 1
         for fields in reader:
-            if lines.ended and _is_open("".join(lines.since(begin)), delimiter):
+            if lines.ended and _is_open(lines.kept, delimiter):
                 raise ConfigError(
                     f"`{path}` opens a quote in line {begin:,} that is never closed",
-                    hint=f'look at line {begin:,}: close the quote, or double it (`""`) if it is part of a value',
+                    hint=f"look at line {begin:,}: close the quote, or double it if it is part of a value",
                 )
             if fields and not (len(fields) == 1 and fields[0] and not fields[0].strip(" \t")):
                 yield Record(begin, fields)
             begin = reader.line_num + 1
-            lines.forget()
+            lines.kept.clear()
 
 
 def header(reading: Reading) -> list[str]:
@@ -89,7 +89,7 @@ def _has_loose_quote(view: mmap.mmap, start: int, delimiter: bytes) -> bool:
             after = place + 1
             while view[after : after + 1] in (b" ", b"\t") and view[after : after + 1] != delimiter:
                 after += 1
-            if view[after : after + 1] in edges:
+            if view[after : after + 1] in (*edges, b'"'):
                 return True
             place = view.find(b'"' + space, place + 1)
     return False
@@ -120,16 +120,10 @@ def _ragged(reading: Reading, record: Record, expected: int) -> ConfigError:
     )
 
 
-def _is_open(text: str, delimiter: str) -> bool:
-    """Whether a record that ended with the file ended inside a quote."""
-    try:
-        for _ in csv.reader(
-            text.splitlines(keepends=True), delimiter=delimiter, quotechar=QUOTE, strict=True
-        ):
-            pass
-    except csv.Error as error:
-        return "end of data" in str(error)
-    return False
+def _is_open(lines: list[str], delimiter: str) -> bool:
+    """Whether a record ends inside a quote: then one more line would be part of it."""
+    read = csv.reader([*lines, "one more line\n"], delimiter=delimiter, quotechar=QUOTE)
+    return sum(1 for _ in read) == 1
 
 
 @contextlib.contextmanager
@@ -148,7 +142,7 @@ class _Lines:
 
     def __init__(self, stream: Iterator[str]) -> None:
         self._stream = stream
-        self._kept: list[str] = []
+        self.kept: list[str] = []
         self.ended = False
 
     def __iter__(self) -> _Lines:
@@ -160,11 +154,5 @@ class _Lines:
         except StopIteration:
             self.ended = True
             raise
-        self._kept.append(line)
+        self.kept.append(line)
         return line
-
-    def since(self, begin: int) -> list[str]:
-        return self._kept
-
-    def forget(self) -> None:
-        self._kept.clear()

@@ -353,7 +353,7 @@ def _given_delimiter(delimiter: str) -> str:
     )
     if len(found) != 1 or found in '"\r\n' or ord(found) > 127:
         raise ConfigError(
-            f"`{delimiter}` cannot be a delimiter: one plain character is needed, other than a quote",
+            f"{delimiter!r} cannot be a delimiter: one plain character is needed, other than a quote",
             hint="use `,`, `;`, `|`, or `tab`",
         )
     return found
