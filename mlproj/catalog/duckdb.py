@@ -287,6 +287,11 @@ def opened(reading: Reading, told: Sequence[str] = ()) -> Iterator[Table]:
                 yield _load_json_lines(connection, reading, Path(folder), told)
             else:
                 yield _load_text(connection, reading, Path(folder), told)
+        except (duckdb.InterruptException, RuntimeError) as error:
+            # A Ctrl-C during a statement reaches us as DuckDB's own error.
+            if "interrupted" in str(error).casefold():
+                raise KeyboardInterrupt from error
+            raise
         except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:
             raise MlprojError(
                 f"`{reading.path}` could not be worked on in `{folder}`: {_first_line(error)}",
@@ -302,7 +307,7 @@ def _load_text(connection: Connection, reading: Reading, folder: Path, told: Seq
     if scan.is_plain(reading):
         try:
             _read_csv(connection, reading.path, reading.delimiter, len(names))
-        except duckdb.OutOfMemoryException:
+        except (duckdb.OutOfMemoryException, duckdb.InterruptException):
             raise
         except duckdb.Error:
             connection.run("drop table if exists t")
@@ -339,7 +344,7 @@ def _load_parquet(connection: Connection, reading: Reading, told: Sequence[str])
             for i, (name, kind) in enumerate(zip(names, types, strict=True))
         )
         connection.run(f"create table t as select {listed} from {source}")
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
         raise ConfigError(
@@ -371,7 +376,7 @@ def _load_json_lines(connection: Connection, reading: Reading, folder: Path, tol
             for i, name in enumerate(names)
         )
         connection.run(f"create table t as select {listed} from {source}")
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, duckdb.InterruptException):
         raise
     except duckdb.Error as error:
         _find_broken_line(reading)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
+import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +15,8 @@ import duckdb
 import pytest
 
 from mlproj.base.errors import ConfigError
+from mlproj.catalog import source
+from mlproj.catalog.duckdb import opened
 from mlproj.catalog.findings import Column, Findings, Kind, Role, SplitKind, Storage, Task
 from mlproj.catalog.infer import infer
 from mlproj.catalog.source import guess_delimiter
@@ -314,3 +320,22 @@ def test_json_lines_are_known_by_their_content(write: Write, name: str) -> None:
     assert column(findings, "flag").categories == ("False", "True")
     assert column(findings, "kind").missing == 1
     assert findings.target.positive == "1"
+
+
+def test_an_interruption_is_one_and_leaves_nothing_behind(
+    write: Write, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    reading = source.examine(write("size,colour,label\n" + body), delimiter=None, encoding=None)
+
+    def work_for_ever() -> None:
+        with opened(reading) as table:
+            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+            table._connection.run("select sum(sin(i)) from range(1000000000000) t(i)")
+
+    with pytest.raises(KeyboardInterrupt):
+        work_for_ever()
+
+    assert list(place.iterdir()) == []
