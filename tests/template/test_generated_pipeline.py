@@ -142,6 +142,16 @@ def test_a_model_loads_where_its_package_is_not_installed(penguins: Rendered, tm
     assert "penguin" in alone.run("python", "-c", script)
 
 
+def test_loading_the_model_in_place_changes_nothing_that_dvc_sees(penguins_copy: Rendered) -> None:
+    script = "import mlflow; mlflow.sklearn.load_model('models/model')"
+    # From another folder, so that the code that travels with the model is what is imported and cached.
+    penguins_copy.run(
+        "python", "-c", f"import os; os.chdir('reports'); {script.replace('models', '../models')}"
+    )
+    assert list((penguins_copy.root / "models" / "model").rglob("*.pyc"))
+    assert "up to date" in penguins_copy.run("dvc", "status")
+
+
 def test_predictions_for_a_file_need_no_target_and_keep_its_order(penguins: Rendered, tmp_path: Path) -> None:
     raw = penguins.root / "data" / "raw" / "penguins_raw.csv"
     with raw.open(encoding="utf-8", newline="") as file:
