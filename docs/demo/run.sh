@@ -31,12 +31,21 @@ say "3. The data: read, validated, split"
 run mlproj stage data
 
 say "4. The model: a baseline, a sanity check, training, evaluation against what was promised"
+printf '\n$ mlproj stage modeling\n'
+if mlproj stage modeling; then
+    echo "the first model was expected to miss its target" >&2
+    exit 1
+fi
+
+say "5. The gate is closed: too few of those who leave are found. They are rare, so let each count for more"
+printf "\n$ sed -i 's/class_weight: null/class_weight: balanced/' params.yaml\n"
+sed 's/class_weight: null/class_weight: balanced/' params.yaml > params.new && mv params.new params.yaml
 run mlproj stage modeling
 
-say "5. Where the project stands"
+say "6. Where the project stands"
+run git add -A
+run git commit --quiet --message "A model that keeps its promises"
 run mlproj
-printf '\n$ dvc metrics show\n'
-.venv/bin/dvc metrics show
 
 say "Where to look"
 cat <<EOF

@@ -14,7 +14,10 @@ _JSON = "Print the versioned JSON that docs/reference/json.md describes."
 
 def check(
     phase: Annotated[
-        str, typer.Argument(help="scoping, data, modeling or deployment; all of them if left out.")
+        str,
+        typer.Argument(
+            metavar="[PHASE]", help="scoping, data, modeling or deployment; all of them if left out."
+        ),
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
 ) -> None:

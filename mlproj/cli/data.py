@@ -17,7 +17,7 @@ _OVERWRITE_HELP = "Where your edits and the new data meet in one place, give you
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help=tables.DATA_HELP)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help=tables.DATA_HELP)],
     *,
     target: Annotated[str | None, typer.Option(help=tables.TARGET_HELP)] = None,
     delimiter: Annotated[str | None, typer.Option(help=tables.DELIMITER_HELP)] = None,

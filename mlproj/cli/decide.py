@@ -10,7 +10,7 @@ from mlproj.base.errors import ConfigError, Exit
 
 
 def decide(
-    title: Annotated[str, typer.Argument(help="What was decided, in a few words.")],
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="What was decided, in a few words.")],
     why: Annotated[str, typer.Option("--why", "-m", help="The reason, while it is still known.")] = "",
 ) -> None:
     """Add a decision to the notebook.
@@ -32,7 +32,9 @@ def decide(
 
 
 def decisions(
-    words: Annotated[list[str] | None, typer.Argument(help="Only those that contain all of these.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[WORDS]...", help="Only those that contain all of these.")
+    ] = None,
 ) -> None:
     """List the decisions, newest first.
 

@@ -21,7 +21,9 @@ _DEFAULTS_HELP = "Ask nothing: take the default of every question that no option
 
 
 def new(
-    name: Annotated[str, typer.Argument(help="Name of the project and of its folder, e.g. `churn-model`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Name of the project and of its folder, e.g. `churn-model`.")
+    ],
     *,
     data: Annotated[
         Path | None, typer.Option(help=f"{tables.DATA_HELP} Without it, a simulated example.")
@@ -162,14 +164,16 @@ def _show(made: New) -> None:
         render.line(f"\n{len(made.files)} files; nothing was written")
         return
     render.line(f"made {made.root.name}: {len(made.files)} files in a first commit")
-    tables.show(made.findings)
+    if made.answers.scaffold == "full" or made.raw:
+        tables.show(made.findings)
     for note in made.notes:
         render.line(f"note: {note}")
     render.line("\nnext:")
     render.line(f"  cd {made.root.name}")
     if made.answers.scaffold == "full":
         render.line("  $EDITOR docs/scoping.md     # what is promised: targets, milestones")
-        render.line("  mlproj stage scoping        # judges it")
+        render.line('  mlproj approve --role "business owner"   # signs the targets off')
+        render.line("  mlproj stage scoping        # judges it; then data, then modeling")
         render.line("  mlproj                      # where the project stands, at any time")
     else:
         render.line("  mlproj                      # where the project stands")

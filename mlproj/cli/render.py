@@ -81,7 +81,7 @@ def worked(result: Worked) -> None:
         return
     assert result.verdict is not None
     if result.decision is not None:
-        line(f"going on all the same is on the record: `{result.decision.name}`")
+        line(f"going on all the same is on the record: `{result.decision}`")
     for name in result.left_out:
         line(f"not in the snapshot, too large for git: `{name}`; put it under DVC or ignore it")
     word = style("done", "green") if result.verdict.open else style("not done", "red")

@@ -52,12 +52,13 @@ def show(findings: Mapping[str, Any]) -> None:
 
     source, target = findings["source"], findings["target"]
     if findings["simulated"]:
-        render.line(f"data: a simulated example, {findings['rows']:,} rows; `dvc repro` makes it")
+        render.line(f"data: a simulated example, {findings['rows']:,} rows; `mlproj stage data` makes it")
     else:
         render.line(f"data: {source['name']}, {findings['rows']:,} rows, {len(findings['columns'])} columns")
         if source["guessed"]:
             guesses = ", ".join(f"{what} {source[what]!r}" for what in source["guessed"])
-            render.line(f"  guessed: {guesses}; say otherwise with `--delimiter` or `--encoding`")
+            options = " or ".join(f"`--{what}`" for what in source["guessed"])
+            render.line(f"  guessed: {guesses}; say otherwise with {options}")
     render.line(f"  {target['task']} target {target['name']}: {target['reason']}")
     roles: dict[str, list[str]] = {}
     for column in findings["columns"]:

@@ -43,10 +43,15 @@ class Page:
 
 
 def add(folder: Path, decision: Decision, *, evidence: str = "") -> Path:
-    """Write a new page; a second decision of the same day and words gets a number. Returns its path."""
+    """Write a new page and return its path; another decision of the same day and words gets a number.
+
+    The same decision for the same reason is not written twice: the page it has is returned.
+    """
     stem = Path(decision.file_name).stem
     path, number = folder / decision.file_name, 2
     while path.exists():
+        if decision.why and f"## Why\n\n{decision.why}\n" in path.read_text(encoding="utf-8"):
+            return path
         path, number = folder / f"{stem}-{number}.md", number + 1
     front = {
         "title": decision.title,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlproj.base import clock, git, lock
-from mlproj.base.errors import ToolError
+from mlproj.base.errors import ConfigError, ToolError
 from mlproj.decisions import store as notebook
 from mlproj.decisions.record import Decision
 from mlproj.flows import evidence as gathering
@@ -38,7 +38,7 @@ class Worked:
     verdict: Verdict | None
     next: str
     refused: Verdict | None = None
-    decision: Path | None = None
+    decision: str | None = None
     version: ModelVersion | None = None
     left_out: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -54,6 +54,11 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
     `force` is the reason to go on though the phase before is not done; it is kept as a decision. Raises
     MlprojError if another command works here, ToolError if a stage fails for a reason no gate knows.
     """
+    if phase is Phase.DEPLOYMENT:
+        raise ConfigError(
+            "the deployment phase has nothing to run: this version of mlproj does not serve models",
+            hint="run `mlproj check deployment` to see what will be judged there",
+        )
     with lock.held(project.cache / "lock", doing=f"mlproj stage {phase}"):
         started = time.monotonic()
         before = gathering.gather(project)
@@ -61,7 +66,7 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
         if closed is not None and force is None:
             step = status.next_step(closed.phase, closed.closed_by, before)
             return Worked(phase=phase, verdict=None, refused=closed, next=step)
-        decision = _forced(project, phase, closed, force, before) if closed and force else None
+        record = _forced(project, phase, closed, force, before) if closed and force else None
         version = None
         with _registrar(project, phase) as registrar:
             left_out = _run(project, phase, before, say)
@@ -73,7 +78,7 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
             phase=phase,
             verdict=verdict,
             next=_next(phase, verdict, after),
-            decision=decision,
+            decision=project.relative(record) if record else None,
             version=version,
             left_out=left_out,
             seconds=time.monotonic() - started,
@@ -90,10 +95,10 @@ def _closed_before(phase: Phase, evidence: Evidence) -> Verdict | None:
 def _next(phase: Phase, verdict: Verdict, evidence: Evidence) -> str:
     if not verdict.open:
         return status.next_step(phase, verdict.closed_by, evidence)
-    following = [later for later in Phase if later.before is phase]
-    if not following or following[0] is Phase.DEPLOYMENT:
-        return "run `mlproj` to see where the project stands"
-    return f"run `mlproj stage {following[0]}`"
+    if phase is Phase.MODELING:
+        return status.KEEP
+    following = next(later for later in Phase if later.before is phase)
+    return f"run `mlproj stage {following}`"
 
 
 def _forced(project: Project, phase: Phase, closed: Verdict, reason: str, evidence: Evidence) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mlproj.base import clock
+from mlproj.base import clock, git
 from mlproj.flows import evidence as gathering
 from mlproj.lifecycle import gates, milestones
 from mlproj.lifecycle.check import Check
@@ -15,6 +15,8 @@ from mlproj.lifecycle.milestones import MilestoneStatus
 from mlproj.lifecycle.phases import Phase
 from mlproj.project import Project
 from mlproj.provenance import snapshot
+
+KEEP = 'keep what came of it: `git add -A`, `git commit -m "..."`, then `dvc push`'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +50,21 @@ def look(project: Project) -> Status:
         milestones=milestones.judge(scope.milestones if scope else (), checks, clock.today()),
         run_id=run_id,
         is_registered=registered,
-        next=_next(verdicts, evidence, is_registered=registered),
+        next=_next(project, verdicts, evidence, is_registered=registered),
     )
 
 
-def _next(verdicts: Mapping[Phase, Verdict], evidence: Evidence, *, is_registered: bool) -> str:
+def _next(
+    project: Project, verdicts: Mapping[Phase, Verdict], evidence: Evidence, *, is_registered: bool
+) -> str:
     for phase in (Phase.SCOPING, Phase.DATA, Phase.MODELING):
         closed = verdicts[phase].closed_by
         if closed:
             return next_step(phase, closed, evidence)
     if not is_registered:
         return "run `mlproj stage modeling`"
+    if git.is_dirty(project.root):
+        return KEEP
     return "everything promised so far is met; run `make ui` to look at the runs in MLflow"
 
 

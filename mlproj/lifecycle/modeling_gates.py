@@ -13,9 +13,7 @@ from mlproj.scoping.scope import DEFAULT_SPLIT, ML_METRICS, Split, Target
 
 # Below this many rows a slice's metric says more about chance than about the model.
 _SLICE_ROWS = 30
-_MODEL_HINT = (
-    "find better features or another model; a promise that was wrong is changed in the scoping document"
-)
+_MODEL_HINT = "try other features, another model or its options in `params.yaml`"
 _SLICE_HINT = "look at these rows: are there too few, or does a feature mean something else there?"
 
 
@@ -84,9 +82,12 @@ def _targets_met(evidence: Evidence) -> Iterator[Check]:
         yield unknown("targets", "the scoping document promises no ML target", "run `mlproj stage scoping`")
         return
     report = evidence.report("evaluation") or {}
+    looks_told = False
     for target in scope.ml:
         found = _measurement(target, report.get("targets") or ())
-        yield _target(target, found, report.get("confidence"), _looks(evidence, target))
+        looks = () if looks_told else _looks(evidence, target)
+        looks_told = looks_told or bool(looks)
+        yield _target(target, found, report.get("confidence"), looks)
         if target.slices and found is not None and found.get("value") is not None:
             yield _slices(target, found)
 
@@ -123,9 +124,8 @@ def _target(
     value, low, high = float(found["value"]), found.get("low"), found.get("high")
     said = f"{target.sentence}: {number(value)}"
     if low is not None and high is not None:
-        said += (
-            f" ({target.with_confidence or confidence or 0.95:.0%} interval {number(low)} to {number(high)})"
-        )
+        share = (target.with_confidence or confidence or 0.95) * 100
+        said += f" ({share:g} % interval {number(low)} to {number(high)})"
     decides = target.judged_by(value, low, high)
     if decides is None:
         again = "run `mlproj stage modeling`"

@@ -55,11 +55,16 @@ def _questions(evidence: Evidence, edit: str) -> Check:
         for section in Section
     }
     shown = [
-        f"{section}: " + ", ".join(f"{question.key} (line {question.line})" for question in questions)
+        f"{section}: " + ", ".join(f"{_short(question.key)} (line {question.line})" for question in questions)
         for section, questions in per_section.items()
         if questions
     ]
     return failed("questions", f"{count(len(open_questions), 'question')} not answered yet", edit, *shown)
+
+
+def _short(key: str) -> str:
+    """A question's key below its section, which stands before the list: `benchmark.kind`."""
+    return key.partition(".")[2] or key
 
 
 def _targets(scope: Scope, edit: str) -> Check:

@@ -51,8 +51,11 @@ def _recorded(root: Path, folder: str) -> dict[str, str | None]:
         for out in said.get("outs") or () if isinstance(said, dict) else ():
             where = (file.parent / str(out.get("path"))).relative_to(root).as_posix()
             recorded[where] = out.get("md5")
-    for body in stages.locked(root).values():
-        for out in body.get("outs") or ():
+    pipeline = stages.load(root)
+    names = {stage.name for stage in pipeline.stages} if pipeline else set()
+    for name, body in stages.locked(root).items():
+        # `dvc.lock` remembers stages that are gone; what they made is nobody's any more.
+        for out in body.get("outs") or () if name.partition("@")[0] in names else ():
             recorded[str(out.get("path"))] = out.get("md5")
     return recorded
 

@@ -26,6 +26,13 @@ def test_a_second_decision_of_the_same_words_keeps_the_first(tmp_path: Path) -> 
     assert (first.name, second.name) == ("2026-12-01-drop-tenure.md", "2026-12-01-drop-tenure-2.md")
 
 
+def test_the_same_decision_for_the_same_reason_is_not_written_twice(tmp_path: Path) -> None:
+    decision = Decision(title="Drop tenure", on=DAY, why="It is a leak.")
+    assert store.add(tmp_path, decision) == store.add(tmp_path, decision)
+    other = Decision(title="Drop tenure", on=DAY, why="It is late.")
+    assert store.add(tmp_path, other).name == "2026-12-01-drop-tenure-2.md"
+
+
 def test_every_word_must_occur_in_whatever_case(tmp_path: Path) -> None:
     store.add(tmp_path, Decision(title="Drop tenure", on=DAY, why="Leaks the label"))
     store.add(tmp_path, Decision(title="Keep region", on=date(2026, 12, 3)))

@@ -88,14 +88,7 @@ def test_the_runs_can_be_looked_at_in_mlflow(project: Path, tool: Run, project_p
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [
-        project_python.parent / "mlflow",
-        "ui",
-        "--backend-store-uri",
-        "sqlite:///mlflow.db",
-        "--workers",
-        "1",
-    ]
+    store = ("--backend-store-uri", "sqlite:///mlflow.db", "--workers", "1")
     server = subprocess.Popen(
         [project_python.parent / "mlflow", "ui", *store, "--host", "127.0.0.1", "--port", str(port)],
         cwd=project,

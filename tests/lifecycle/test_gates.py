@@ -267,7 +267,7 @@ def test_a_stale_scoping_stage_does_not_undo_the_modeling(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("value", "low", "high", "outcome", "said"),
     [
-        (0.80, 0.77, 0.83, Outcome.PASS, "recall at least 0.75 on test: 0.8 (95% interval 0.77 to 0.83)"),
+        (0.80, 0.77, 0.83, Outcome.PASS, "recall at least 0.75 on test: 0.8 (95 % interval 0.77 to 0.83)"),
         (0.76, 0.72, 0.80, Outcome.PASS, "the interval straddles the bound"),
         (0.75, 0.75, 0.75, Outcome.PASS, "0.75"),
         (0.74, 0.70, 0.78, Outcome.FAIL, "0.74"),
