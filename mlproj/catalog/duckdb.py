@@ -25,7 +25,7 @@ _MEMORY = "2GB"
 _THREADS = 2
 _CELLS_A_QUERY = 1_000_000
 _MOST_COLUMNS_A_QUERY = 250
-_SAMPLE = 300
+_SAMPLE = 100
 # No field of a text file is this, so an empty field stays empty text, as pandas keeps it.
 _NEVER = "'\x01\x02\x03'"
 
@@ -109,9 +109,11 @@ class Dictionary:
         for i, values, numbers, integers, whole, padded, low, high, total, short, long in self._asked(
             columns,
             "select i, sum(n)::bigint, (sum(n) filter (where x is not null))::bigint,"
-            f" (sum(n) filter (where x = floor(x) and regexp_full_match(v, {_text(_INTEGER)})))::bigint,"
+            f" (sum(n) filter (where case when x = floor(x)"
+            f" then regexp_full_match(v, {_text(_INTEGER)}) end))::bigint,"
             " (sum(n) filter (where x = floor(x)))::bigint,"
-            f" (sum(n) filter (where regexp_full_match(v, {_text(_PADDED)})))::bigint,"
+            f" (sum(n) filter (where case when x = floor(x) and contains(v, '0')"
+            f" then regexp_full_match(v, {_text(_PADDED)}) end))::bigint,"
             " min(x), max(x), fsum(x * n), min(length(v)), max(length(v))"
             f" from (select i, v, n, case when regexp_full_match(v, {_text(NUMBER)})"
             " then try_cast(v as double) end as x from d where not m and {asked}) group by i",
@@ -246,10 +248,11 @@ class Table:
 
     def _may_be_missing(self) -> str:
         listed = ", ".join(map(_text, sorted(spellings.ALL)))
-        # Most values begin with a digit, and no spelling does: that is seen at once.
+        # Most values begin with a digit, and no spelling does; a CASE asks no further then, an AND would.
+        longest = spellings.LONGEST
         known = (
-            f"(not ascii(v) between {ord('0')} and {ord('9')} and length(v) <= {spellings.LONGEST}"
-            f" and lower(trim(v, {_SPACES})) in ({listed}))"
+            f"case when ascii(v) between {ord('0')} and {ord('9')} then false"
+            f" when length(v) > {longest} then false else lower(trim(v, {_SPACES})) in ({listed}) end"
         )
         return f"({known} or v in ({', '.join(map(_text, self._told))}))" if self._told else known
 

@@ -31,7 +31,7 @@ class Seen:
     is_typed: bool
     """Every other value is a number, or a date of one format."""
     others: Sequence[str]
-    """A few of the other values, most frequent first."""
+    """Some of the other values, all of them if they are few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,10 +85,6 @@ def rule(columns: Sequence[Seen], told: Collection[str] = ()) -> Ruling:
     return Ruling(
         missing=tuple(sorted(missing, key=lambda text: (text.strip() != "", text))), notes=tuple(notes)
     )
-
-
-def may_mean_missing(value: str) -> bool:
-    return len(value) <= LONGEST and value.strip().casefold() in ALL
 
 
 def _plausible(folded: str, spelling: str, others: Sequence[str]) -> bool:
