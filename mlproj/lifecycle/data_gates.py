@@ -120,7 +120,7 @@ def _split(evidence: Evidence) -> Check:
         return failed("splits", f"{listed(empty)} has no rows", mend)
     lacking = report.get("missing_classes") or ()
     if lacking:
-        shown = [str(entry) for entry in lacking]
+        shown = [f"{entry.get('split')} has no row of class {entry.get('class')}" for entry in lacking]
         return failed("splits", "a class is missing from a split", mend, *shown)
     sizes = ", ".join(f"{name} {number:,}" for name, number in rows.items())
     return passed("splits", f"{report.get('kind')}: {sizes} rows; no row in two")

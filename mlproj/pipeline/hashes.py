@@ -14,6 +14,16 @@ from mlproj.base.errors import MlprojError
 _RACY_NS = 2_000_000_000
 
 
+def ignored_names(root: Path) -> frozenset[str] | None:
+    """The names that `.dvcignore` leaves out of folders; None if it says more than plain names."""
+    path = root / ".dvcignore"
+    if not path.exists():
+        return frozenset()
+    lines = (line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines())
+    names = frozenset(line for line in lines if line and not line.startswith("#"))
+    return None if any(set(name) & set("*?[]!/\\") for name in names) else names
+
+
 class Hashes:
     """Digests of files and folders below `root`, kept in `store` from one command to the next."""
 
@@ -23,6 +33,7 @@ class Hashes:
         said = files.read_json(store)
         self._known: dict[str, list[int | str]] = said if isinstance(said, dict) else {}
         self._changed = False
+        self._ignored = ignored_names(root) or frozenset()
 
     def md5(self, path: str) -> str | None:
         """DVC's digest of a file, or of a folder (ending in `.dir`); None where there is neither."""
@@ -57,7 +68,7 @@ class Hashes:
         listing = [
             {"md5": self._file(path), "relpath": path.relative_to(folder).as_posix()}
             for path in sorted(folder.rglob("*"))
-            if path.is_file()
+            if path.is_file() and self._ignored.isdisjoint(path.relative_to(folder).parts)
         ]
         listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
         text = json.dumps(listing, sort_keys=True)

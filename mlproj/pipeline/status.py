@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproj.pipeline import stages, yaml12
-from mlproj.pipeline.hashes import Hashes
+from mlproj.pipeline.hashes import Hashes, ignored_names
 from mlproj.pipeline.stages import Freshness, Pipeline, Stage, StageStatus
 
 _MISSING = object()
@@ -31,7 +31,7 @@ def can_answer(root: Path, pipeline: Pipeline) -> bool:
     ]
     # DVC 2 hashed text with line ends folded; URLs and cloud versions have no local file at all.
     return all(entry.get("hash") == "md5" and "://" not in str(entry.get("path")) for entry in entries) and (
-        not _ignores_anything(root)
+        ignored_names(root) is not None
         or not any(str(entry.get("md5", "")).endswith(".dir") for entry in entries)
     )
 
@@ -93,11 +93,3 @@ def _value(table: Any, key: str) -> Any:
             return _MISSING
         table = table[part]
     return table
-
-
-def _ignores_anything(root: Path) -> bool:
-    path = root / ".dvcignore"
-    if not path.exists():
-        return False
-    lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())
-    return any(line and not line.startswith("#") for line in lines)

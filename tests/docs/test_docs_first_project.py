@@ -56,16 +56,13 @@ def test_the_first_guide_works_as_written(tmp_path: Path, project_python: Path) 
 
 
 def apply(diff: str, path: Path) -> None:
-    """Add the lines with a plus below the line that stands before them, as a reader would."""
+    """Put the lines with a plus in the place of those with a minus, as a reader would."""
     text = path.read_text(encoding="utf-8")
-    before = ""
-    for line in diff.splitlines():
-        if line.startswith("+"):
-            assert text.count(before) == 1, f"`{before}` is not in `{path.name}`"
-            text = text.replace(before, f"{before}{line[1:]}\n")
-        else:
-            before += f"{line[1:]}\n"
-    write_text(path, text)
+    lines = diff.splitlines()
+    old, new = ("".join(f"{line[1:]}\n" for line in lines if line.startswith(mark)) for mark in "-+")
+    assert old, "the guide takes a line away"
+    assert text.count(old) == 1, f"`{old}` is not in `{path.name}`"
+    write_text(path, text.replace(old, new))
 
 
 def must_be_said(shown: str, command: str, said: str) -> None:

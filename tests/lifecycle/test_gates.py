@@ -230,7 +230,11 @@ def test_a_failed_validation_is_told_check_by_check(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"overlap": 2}, {"rows": {"train": 100, "dev": 0, "test": 20}}, {"missing_classes": ["test lacks Yes"]}],
+    [
+        {"overlap": 2},
+        {"rows": {"train": 100, "dev": 0, "test": 20}},
+        {"missing_classes": [{"split": "test", "class": "Yes"}]},
+    ],
 )
 def test_unsound_splits_close_the_gate(change: dict[str, Any], tmp_path: Path) -> None:
     known = evidence(tmp_path)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from mlproj.base import files
 from mlproj.base.errors import ConfigError
 from mlproj.pipeline import stages, status
 from mlproj.pipeline.hashes import Hashes
@@ -72,7 +73,13 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("reproduced")
     subprocess.run(["git", "init", "-q"], cwd=root, check=True)
     dvc(root, "init", "-q")
-    texts = {"dvc.yaml": PIPELINE, "first.py": FIRST, "second.py": SECOND, "raw.csv": "a,b\n1,2\n"}
+    texts = {
+        ".dvcignore": "# What Python leaves\n__pycache__\n",
+        "dvc.yaml": PIPELINE,
+        "first.py": FIRST,
+        "second.py": SECOND,
+        "raw.csv": "a,b\n1,2\n",
+    }
     for name, text in texts.items():
         (root / name).write_text(text)
     (root / "params.yaml").write_text(PARAMS)
@@ -108,6 +115,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "code": rewrite("second.py", SECOND + "# more\n"),
     "a file in an output folder": rewrite("middle/deep/b.txt", "other"),
     "a file more in an output folder": rewrite("middle/new.txt", "new"),
+    "an ignored file in an output folder": lambda root: files.write_text(
+        root / "middle" / "__pycache__" / "x.pyc", "x"
+    ),
     "an output gone": lambda root: (root / "note.txt").unlink(),
     "a metric": rewrite("score.json", "{}"),
     "a parameter that is read": rewrite("params.yaml", PARAMS.replace("2.5", "3")),
@@ -160,6 +170,13 @@ def test_a_digest_of_a_file_written_just_now_is_not_remembered(repository: Path)
     hashes.md5("raw.csv")
     hashes.save()
     assert not store.exists() or "raw.csv" not in json.loads(store.read_text())
+
+
+def test_patterns_that_only_dvc_can_match_are_left_to_dvc(repository: Path) -> None:
+    (repository / ".dvcignore").write_text("*.tmp\n")
+    pipeline = stages.load(repository)
+    assert pipeline is not None
+    assert not status.can_answer(repository, pipeline)
 
 
 @pytest.mark.parametrize(

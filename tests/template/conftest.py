@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rendered import MakeProject, Rendered, begin, render
+from tests.template.rendered import MakeProject, Rendered, begin, render
 
 from mlproj.catalog.infer import infer
 

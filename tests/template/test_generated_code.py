@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 import yaml
-from example import FINDINGS, findings
-from rendered import render
+from tests.template.example import FINDINGS, findings
+from tests.template.rendered import render
 
 EXAMPLE: dict[str, Any] = json.loads(FINDINGS.read_text(encoding="utf-8"))
 

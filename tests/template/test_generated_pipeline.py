@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rendered import MakeProject, Rendered, begin, render
+from tests.template.rendered import MakeProject, Rendered, begin, render
 
 pytestmark = pytest.mark.slow
 
