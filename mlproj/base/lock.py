@@ -20,8 +20,15 @@ def held(path: Path, *, doing: str) -> Iterator[None]:
 
     The kernel frees the lock when its holder dies, so a lock is never stale.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+", encoding="utf-8") as stream:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise MlprojError(
+            f"`{path}` could not be written: {error.strerror}",
+            hint="work in a copy of the repository that you may write to",
+        ) from error
+    with opened as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

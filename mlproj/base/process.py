@@ -6,7 +6,8 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from mlproj.base.errors import MissingToolError, ToolError
@@ -55,15 +56,26 @@ def stream(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     path_first: Path | None = None,
+    shows: Callable[[str], bool] | None = None,
 ) -> int:
     """Run a program that talks to the user itself (its stdout goes to our stderr); return its exit code.
 
-    An interruption is passed on, and waited for, so that the program can put its things in order.
+    With `shows`, only the lines it returns true for are passed on, as they come. An interruption is waited
+    for, so that the program can put its things in order.
     """
     environ = environment(env, path_first)
     argv = [_resolve(str(command[0]), environ), *map(str, command[1:])]
-    with subprocess.Popen(argv, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=2) as child:
+    out = 2 if shows is None else subprocess.PIPE
+    error = None if shows is None else subprocess.STDOUT
+    with subprocess.Popen(
+        argv, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=out, stderr=error
+    ) as child:
         try:
+            for line in child.stdout or ():
+                text = line.decode("utf-8", "replace")
+                if shows is None or shows(text):
+                    sys.stderr.write(text)
+                    sys.stderr.flush()
             return child.wait()
         except BaseException:
             stop(child)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import typer
 
 _EPILOG = "Start with `mlproj new NAME`; inside a repository, bare `mlproj` says what to type next."
+
+# A full disk or a read-only folder is the machine's state, not a fault of ours that a traceback would help.
+_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,6 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (`| head`) has left; point stdout at nothing so that the exit flush does not complain.
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
         return int(Exit.DONE)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        from mlproj.cli import render
+
+        where = f"`{error.filename}`: " if error.filename else ""
+        render.error(MlprojError(f"{where}{error.strerror}"))
+        return int(Exit.FAILED)
     except SystemExit as leaving:
         # Typer turns Ctrl-C into an exit code of 1 of its own; the shell's convention says more.
         if _came_from(leaving, KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,10 +14,16 @@ from mlproj.pipeline.stages import Freshness, Pipeline, StageStatus
 from mlproj.project import Project
 
 _QUIET = {"DVC_NO_ANALYTICS": "true", "DVC_CHECK_UPDATE": "false"}
+# What DVC says after every run, whatever happened: mlproj says itself what to do next.
+_CHATTER = re.compile(
+    r"$|Stage '.*' didn't change, skipping|'.*\.dvc' didn't change, skipping|(Generating|Updating) lock file"
+    r"|To track the changes with git, run:|\tgit add |To enable auto staging, run:|\tdvc config core.auto"
+    r"|Use `dvc push` to send your updates|Data and pipelines are up to date\."
+)
 
 
 def repro(project: Project, targets: Sequence[str], *, env: Mapping[str, str]) -> int:
-    """Run the stages named and what they need, showing DVC's own output as it comes; its exit code.
+    """Run the stages named and what they need, showing what they say as they say it; DVC's exit code.
 
     Raises MissingToolError if the project's environment has no DVC.
     """
@@ -25,8 +32,9 @@ def repro(project: Project, targets: Sequence[str], *, env: Mapping[str, str]) -
         "repro",
         *targets,
         cwd=project.root,
-        env={**_QUIET, **env},
+        env={**_QUIET, "PYTHONUNBUFFERED": "1", **env},
         path_first=project.bin,
+        shows=lambda line: _CHATTER.match(line) is None,
     )
 
 

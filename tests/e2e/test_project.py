@@ -347,6 +347,17 @@ def test_an_environment_without_dvc_says_so(project: Path, mlproj: Run, tmp_path
     assert "lacks dvc" in doctor.stdout
 
 
+def test_a_repository_that_cannot_be_written_to_can_still_be_looked_at(project: Path, mlproj: Run) -> None:
+    """A file in the place of the cache's folder: root, too, is refused."""
+    shutil.rmtree(project / ".mlproj" / "cache")
+    (project / ".mlproj" / "cache").write_text("in the way")
+    assert mlproj("check", cwd=project).returncode == 0
+    done = mlproj("stage", "data", cwd=project)
+    assert done.returncode == 1
+    assert "could not be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_doctor_finds_nothing_to_mend(project: Path, mlproj: Run) -> None:
     done = mlproj("doctor", cwd=project)
     assert done.returncode == 0, done.stdout
