@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.support import SHARED_DATA, Run, fenced, run_mlproj
+
+# A shell that starts us in the background ignores Ctrl-C for us and all our children, whom tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
