@@ -112,11 +112,6 @@ def locate(start: Path) -> Path | None:
     return next((folder for folder in folders if (folder / MARKER).is_file()), None)
 
 
-def data_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """The user's own folder for what must outlive a work tree: `~/.local/share/mlproj`."""
-    return Path(environ.get("HOME") or Path.home()) / ".local" / "share" / "mlproj"
-
-
 def find_python(root: Path, named: str | None, environ: Mapping[str, str]) -> Path:
     own = [root / ".venv" / "bin" / "python", root / ".pixi" / "envs" / "default" / "bin" / "python"]
     for candidate in own:
@@ -131,10 +126,15 @@ def find_python(root: Path, named: str | None, environ: Mapping[str, str]) -> Pa
                 hint=f"mend `python` in `{root / MARKER}`, or make the environment again",
             )
         return path
+    return active_python(environ)
+
+
+def active_python(environ: Mapping[str, str]) -> Path:
+    """The interpreter of the active environment, else the one mlproj runs in."""
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
-        prefix = environ.get(variable)
-        if prefix and (Path(prefix) / "bin" / "python").is_file():
-            return Path(prefix) / "bin" / "python"
+        python = Path(environ.get(variable) or os.devnull) / "bin" / "python"
+        if python.is_file():
+            return python
     return Path(sys.executable)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,8 @@ def is_dirty(root: Path) -> bool:
 
 def identity(root: Path) -> tuple[str, str] | None:
     """The user's name and e-mail as git would write them, or None if git has not been told."""
-    name = git(root, "config", "user.name", check=False).stdout.strip()
-    email = git(root, "config", "user.email", check=False).stdout.strip()
+    name = os.environ.get("GIT_AUTHOR_NAME") or git(root, "config", "user.name", check=False).stdout.strip()
+    email = (
+        os.environ.get("GIT_AUTHOR_EMAIL") or git(root, "config", "user.email", check=False).stdout.strip()
+    )
     return (name, email) if name and email else None

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-_PLACEHOLDER = re.compile(r"\bTODO\b")
+_PLACEHOLDER = re.compile(r"\b(?:TODO|TBD)\b")
 _QUESTION = re.compile(r"^\s*(?:[-*] |#+ )\**(.+?)\**\s*$")
 _FENCE = re.compile(r"^\s*(```|~~~)")
 _CELLS = re.compile(r"(?<!\\)\|")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -13,6 +14,7 @@ import yaml
 from mlproj.base import files
 from mlproj.decisions.record import Decision, matches
 
+_FENCED = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|$)", re.DOTALL)
 _PAGE = """\
 ---
 {front}---
@@ -98,11 +100,11 @@ def _read(path: Path, text: str) -> Decision:
 
 
 def _front_matter(text: str) -> Mapping[str, Any]:
-    parts = text.split("---\n", 2)
-    if len(parts) < 3 or parts[0]:
+    fenced = _FENCED.match(text)
+    if fenced is None:
         return {}
     try:
-        said = yaml.safe_load(parts[1])
+        said = yaml.safe_load(fenced[1])
     except yaml.YAMLError:
         return {}
     return said if isinstance(said, dict) else {}

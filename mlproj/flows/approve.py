@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlproj.base import clock, git
+from mlproj.base import clock, git, lock
 from mlproj.base.errors import ConfigError
 from mlproj.flows.evidence import about_data
 from mlproj.project import Project
@@ -22,13 +22,14 @@ def sign(project: Project, *, role: str, name: str) -> Signed:
                 "nobody is named, and git knows no name either", hint='say `--name "Your Name"`'
             )
         name = who[0]
-    known = about_data(project.root)
-    return approval.approve(
-        project.scoping,
-        role,
-        name,
-        clock.today(),
-        task=known.task,
-        columns=known.columns,
-        classes=known.classes,
-    )
+    with lock.held(project.cache / "lock", doing="mlproj approve"):
+        known = about_data(project.root)
+        return approval.approve(
+            project.scoping,
+            role,
+            name,
+            clock.today(),
+            task=known.task,
+            columns=known.columns,
+            classes=known.classes,
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -40,16 +40,16 @@ def add(project: Project, table: Table, *, overwrite: bool, say: Callable[[str],
     ConfigError names them and nothing changes, unless `overwrite` gives those to the template (they must be
     committed, so that nothing is lost). A failure or an interruption puts everything back.
     """
-    kept = lock.read(project.root)
-    before = lock.base(project.root)
-    answers = Answers.from_words(kept.answers)
-    say(f"reading {table.path.name}")
-    findings = infer(table)
-    raw = f"data/raw/{findings['source']['name']}"
     with (
         locking.held(project.cache / "lock", doing="mlproj data add"),
         tempfile.TemporaryDirectory(dir=project.cache) as place,
     ):
+        kept = lock.read(project.root)
+        before = lock.base(project.root)
+        answers = Answers.from_words(kept.answers)
+        say(f"reading {table.path.name}")
+        findings = infer(table)
+        raw = f"data/raw/{findings['source']['name']}"
         say("writing the files")
         work = Path(place) / "rendering"
         copier.render(work, answers, kept.inputs, findings)
@@ -111,8 +111,7 @@ def _restored_on_failure(root: Path, paths: list[str], keep: Path) -> Iterator[N
     for path in paths:
         if (root / path).is_file():
             (keep / path).parent.mkdir(parents=True, exist_ok=True)
-            # A second name for the same bytes will do: everything below replaces files whole.
-            os.link(root / path, keep / path)
+            shutil.copy2(root / path, keep / path)
     try:
         yield
     except BaseException:

@@ -11,10 +11,7 @@ from pathlib import Path
 from mlproj.base import git, process
 from mlproj.base.errors import ConfigError, MissingToolError
 from mlproj.project import Project, locate
-
-_PACKAGES = ("dvc", "mlflow", "sklearn", "pandas", "pandera", "pre_commit", "pytest", "ruff")
-# One start of the project's interpreter finds them all; finding does not import, so it is quick.
-_FIND = "import importlib.util as u,sys;print(*[n for n in sys.argv[1:] if u.find_spec(n) is None])"
+from mlproj.scaffold import environment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +76,13 @@ def _environment(project: Project) -> Iterator[Finding]:
     except MissingToolError as error:
         yield Finding(name="environment", is_fine=False, said=error.message, hint=error.hint)
         return
-    done = process.run(python, "-c", _FIND, *_PACKAGES, cwd=project.root, check=False)
-    if done.returncode != 0:
-        yield Finding(name="environment", is_fine=False, said=f"`{python}` does not start", hint=install)
+    try:
+        found = environment.look(python)
+    except ConfigError as error:
+        yield Finding(name="environment", is_fine=False, said=error.message, hint=install)
         return
-    missing = done.stdout.split()
-    if missing:
-        said = f"`{python}` lacks {', '.join(missing)}"
+    if found.missing:
+        said = f"`{python}` lacks {', '.join(found.missing)}"
         yield Finding(name="environment", is_fine=False, said=said, hint=install)
     else:
         yield Finding(name="environment", is_fine=True, said=f"`{python}` has all that the pipeline needs")

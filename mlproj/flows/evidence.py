@@ -39,6 +39,7 @@ def gather(project: Project) -> Evidence:
         large_files=_large_files(project),
         manifest=run,
         evaluation_run=files.read_json(project.root / "models" / "evaluation.json"),
+        lock_sha256=_lock_sha256(project),
         snapshot_held=run is not None and _held(project.root, run),
     )
     hashes.save()
@@ -83,6 +84,11 @@ def _document(project: Project) -> Document:
 def _report(root: Path, name: str) -> dict[str, Any] | None:
     said = files.read_json(root / "reports" / f"{name}.json")
     return said if isinstance(said, dict) else None
+
+
+def _lock_sha256(project: Project) -> str | None:
+    path = project.root / project.lock_file if project.lock_file else None
+    return files.digest(path) if path is not None and path.is_file() else None
 
 
 def _held(root: Path, run: manifest.Manifest) -> bool:

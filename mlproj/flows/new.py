@@ -186,7 +186,7 @@ def _beside(folder: Path, dry_run: bool) -> Iterator[Path]:
     except OSError as error:
         raise MlprojError(f"nothing can be written in `{folder.parent}`: {error.strerror}") from error
     try:
-        work.chmod(0o777 & ~_umask())
+        work.chmod(0o777 & ~files.umask())
         yield work
     finally:
         files.remove(work)
@@ -306,9 +306,3 @@ def _commit(root: Path) -> None:
 def _listing(root: Path, raw: str | None) -> tuple[str, ...]:
     paths = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
     return tuple(sorted([*paths, *([raw, f"{raw}.dvc"] if raw else [])]))
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

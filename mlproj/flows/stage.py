@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproj.base import clock, git, lock
+from mlproj.base import clock, files, git, lock
 from mlproj.base.errors import ConfigError, ToolError
 from mlproj.decisions import store as notebook
 from mlproj.decisions.record import Decision
@@ -27,6 +28,7 @@ from mlproj.tracking.mlflow import Registrar
 from mlproj.tracking.models import ModelVersion
 
 CANDIDATE = "candidate"
+_STARTED = "started-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,34 +128,46 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
         _repro(project, names, {}, phase)
         return ()
     taken = snapshot.take(project.root, "Code and parameters of a run")
-    provisional = None
     if not taken.is_head:
-        # Nothing else points at it until the run that it is for has finished.
-        provisional = snapshot.keep(project.root, f"started-{taken.commit[:12]}", taken.commit)
+        # Nothing else points at it until the outcome of the run that it is for has been kept.
+        snapshot.keep(project.root, f"{_STARTED}{taken.commit[:12]}", taken.commit)
         say(f"snapshot {taken.commit[:12]} of the uncommitted work (your index and branch are as they were)")
     env = {"SNAPSHOT_COMMIT": taken.commit}
-    if evidence.manifest is not None and evidence.manifest.missing():
+    lacking = _lacking(evidence)
+    if lacking:
         # DVC would see nothing to do, and the run would go on lacking what only training again can record.
         train = [name for name in names if _makes_manifest(evidence, name)]
-        say(f"training again: run {evidence.manifest.run_id[:8]} does not say where it comes from")
+        say(f"training again: {lacking}")
         _repro(project, ["--force", "--single-item", *train], env, phase)
     _repro(project, names, env, phase)
-    _keep_outcome(project, taken)
-    if provisional:
-        git.git(project.root, "update-ref", "-d", provisional)
+    _keep_outcome(project)
     return taken.left_out
 
 
+def _lacking(evidence: Evidence) -> str:
+    """Why the run that is there cannot stand though DVC would let it; empty if there is no reason."""
+    run = evidence.manifest
+    if run is None:
+        return ""
+    if run.missing():
+        return f"run {run.run_id[:8]} does not say where it comes from"
+    if run.lock_sha256 != evidence.lock_sha256:
+        return f"the environment has changed since run {run.run_id[:8]}"
+    return ""
+
+
 def _repro(project: Project, words: list[str], env: dict[str, str], phase: Phase) -> None:
+    # The reports of stages that answer "no" by failing; one left by an earlier run is no answer of this one.
+    reports = [project.root / "reports" / f"{name}.json" for name in ("validation", "sanity")]
+    before = [_written(report) for report in reports]
     code = dvc.repro(project, words, env=env)
-    if code < 0 or code == 130:
+    if code in (-signal.SIGINT, -signal.SIGTERM, 128 + signal.SIGINT, 128 + signal.SIGTERM):
         raise KeyboardInterrupt
     if code == 0:
         return
-    evidence = gathering.gather(project)
-    for name in ("validation", "sanity"):
-        report = evidence.report(name)
-        if report is not None and report.get("passed") is False:
+    for report, earlier in zip(reports, before, strict=True):
+        said = files.read_json(report)
+        if _written(report) != earlier and isinstance(said, dict) and said.get("passed") is False:
             return  # An answer, not an accident: the gate of that name says no.
     raise ToolError(
         f"`dvc repro` failed in the {phase} phase; what it said stands above",
@@ -162,18 +176,31 @@ def _repro(project: Project, words: list[str], env: dict[str, str], phase: Phase
     )
 
 
+def _written(path: Path) -> int | None:
+    return path.stat().st_mtime_ns if path.exists() else None
+
+
 def _makes_manifest(evidence: Evidence, name: str) -> bool:
     stage = next(found.stage for found in evidence.stages if found.stage.name == name)
     return "models/run.json" in stage.outs
 
 
-def _keep_outcome(project: Project, started: snapshot.Snapshot) -> None:
-    """A second snapshot, child of the first, with the final `dvc.lock`, metrics and manifest."""
+def _keep_outcome(project: Project) -> None:
+    """A second snapshot, child of the code's, with the final `dvc.lock`, metrics and manifest.
+
+    Taken anew whenever the outcome is another than the one kept: an evaluation may be run again without
+    training, and a run that was interrupted is finished by a later command.
+    """
     run = manifest.load(project.root / "models" / "run.json")
-    if run is None or run.snapshot != started.commit:
-        return  # Nothing was trained: the outcome of that run was kept when it was made.
-    outcome = snapshot.take(project.root, f"Outcome of run {run.run_id}", parent=started.commit)
-    snapshot.keep(project.root, run.run_id, outcome.commit)
+    if run is None:
+        return
+    kept = snapshot.outcome(project.root, run.run_id)
+    known = (commit for commit in (kept, run.snapshot, run.commit) if commit)
+    parent = next((commit for commit in known if snapshot.holds(project.root, commit)), None)
+    outcome = snapshot.take(project.root, f"Outcome of run {run.run_id}", parent=parent)
+    if kept is None or outcome.tree != snapshot.tree(project.root, kept):
+        snapshot.keep(project.root, run.run_id, outcome.commit)
+    snapshot.forget(project.root, _STARTED)
 
 
 def _registrar(project: Project, phase: Phase) -> AbstractContextManager[Registrar | None]:
@@ -183,13 +210,14 @@ def _registrar(project: Project, phase: Phase) -> AbstractContextManager[Registr
 def _register(
     project: Project, evidence: Evidence, registrar: Registrar, say: Callable[[str], None]
 ) -> ModelVersion | None:
-    """Register the run's model as the candidate and anchor its snapshot; nothing if that was done before."""
+    """Register the run's model as the candidate, and anchor its outcome.
+
+    Asked each time: a registry that was lost, or whose alias has moved on to another run, is put right.
+    """
     run = evidence.manifest
     assert run is not None  # the gate `origin` is open
-    if run.run_id in snapshot.anchors(project.root):
-        return None
-    kept = snapshot.outcome(project.root, run.run_id) or run.snapshot or run.commit
-    assert kept is not None
+    kept = snapshot.outcome(project.root, run.run_id)
+    assert kept is not None  # _keep_outcome
     say("registering the model")
     tags = {"origin.snapshot": kept, "origin.digest": run.model_digest or ""}
     version = registrar.register(run.run_id, alias=CANDIDATE, tags=tags)

@@ -13,6 +13,7 @@ from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.milestones import MilestoneStatus
 from mlproj.lifecycle.phases import Phase
+from mlproj.lifecycle.pipeline_gate import PIPELINE
 from mlproj.project import Project
 from mlproj.provenance import snapshot
 
@@ -47,7 +48,14 @@ def look(project: Project) -> Status:
     return Status(
         project=project,
         verdicts=tuple(verdicts.values()),
-        milestones=milestones.judge(scope.milestones if scope else (), checks, clock.today()),
+        milestones=milestones.judge(
+            scope.milestones if scope else (),
+            checks,
+            clock.today(),
+            are_current=any(
+                check.name == PIPELINE and check.passed for check in verdicts[Phase.MODELING].checks
+            ),
+        ),
         run_id=run_id,
         is_registered=registered,
         next=_next(project, verdicts, evidence, is_registered=registered),

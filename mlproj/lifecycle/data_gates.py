@@ -111,7 +111,10 @@ def _split(evidence: Evidence) -> Check:
     report = evidence.report("split")
     if report is None:
         return unknown("splits", "the data have not been split yet", "run `mlproj stage data`")
-    overlap, rows = int(report.get("overlap") or 0), report.get("rows") or {}
+    overlap, rows = report.get("overlap"), report.get("rows")
+    if not isinstance(overlap, int) or not isinstance(rows, dict) or not rows:
+        reason = "`reports/split.json` does not say how many rows there are and how many stand in two splits"
+        return unknown("splits", reason, "let the split stage write `rows` and `overlap`")
     mend = "edit `split` in `params.yaml`, then run `mlproj stage data`"
     if overlap:
         return failed("splits", f"{count(overlap, 'row')} stand in two splits", mend)

@@ -29,21 +29,26 @@ class MilestoneStatus:
 
 
 def judge(
-    milestones: Iterable[Milestone], checks: Iterable[Check], today: date
+    milestones: Iterable[Milestone], checks: Iterable[Check], today: date, *, are_current: bool = True
 ) -> tuple[MilestoneStatus, ...]:
-    """Judge every milestone by the gates that judge the metrics it needs."""
+    """Judge every milestone by the gates that judge the metrics it needs.
+
+    With `are_current` false, what was measured was measured before the last change, and proves nothing now.
+    """
     by_metric: dict[str, list[Check]] = {}
     for check in checks:
         if check.metric is not None:
             by_metric.setdefault(check.metric, []).append(check)
-    return tuple(_status(milestone, by_metric, today) for milestone in milestones)
+    return tuple(_status(milestone, by_metric, today, are_current) for milestone in milestones)
 
 
-def _status(milestone: Milestone, by_metric: dict[str, list[Check]], today: date) -> MilestoneStatus:
+def _status(
+    milestone: Milestone, by_metric: dict[str, list[Check]], today: date, are_current: bool
+) -> MilestoneStatus:
     waits_for = tuple(
         f"{metric} ({_known(by_metric.get(metric, []))})"
         for metric in milestone.needs
-        if not by_metric.get(metric) or not all(check.passed for check in by_metric[metric])
+        if not (are_current and by_metric.get(metric) and _all_passed(by_metric[metric]))
     )
     days_left = (milestone.due - today).days if milestone.due else None
     if not waits_for:
@@ -56,4 +61,10 @@ def _status(milestone: Milestone, by_metric: dict[str, list[Check]], today: date
 
 
 def _known(checks: list[Check]) -> str:
-    return "not met" if any(check.outcome is Outcome.FAIL for check in checks) else "not measured yet"
+    if any(check.outcome is Outcome.FAIL for check in checks):
+        return "not met"
+    return "measured before the last change" if checks and _all_passed(checks) else "not measured yet"
+
+
+def _all_passed(checks: list[Check]) -> bool:
+    return all(check.passed for check in checks)

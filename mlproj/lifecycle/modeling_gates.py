@@ -96,8 +96,14 @@ def _measurement(target: Target, measured: Iterable[Mapping[str, Any]]) -> Mappi
     asked = (target.metric, target.split or DEFAULT_SPLIT, target.class_label)
     for entry in measured:
         label = entry.get("class")
-        if (entry.get("metric"), entry.get("split"), None if label is None else str(label)) == asked:
-            return entry
+        if (entry.get("metric"), entry.get("split"), None if label is None else str(label)) != asked:
+            continue
+        # An interval of another width, or slices nobody looked at, would be judged under a false name.
+        if "with_confidence" in entry and entry["with_confidence"] != target.with_confidence:
+            continue
+        if "slice_columns" in entry and not set(target.slices) <= set(entry["slice_columns"]):
+            continue
+        return entry
     return None
 
 
@@ -145,10 +151,14 @@ def _slices(target: Target, found: Mapping[str, Any]) -> Check:
     for entry in found.get("slices") or ():
         label, value = f"{entry.get('column')} = {entry.get('level')}", entry.get("value")
         rows = int(entry.get("rows") or 0)
+        of_class = int(entry.get("rows_of_class", rows))
         if value is None:
             set_aside.append(f"{label}: {entry.get('reason') or 'it could not be measured'}")
         elif rows < _SLICE_ROWS:
             set_aside.append(f"{label}: {number(value)} on {count(rows, 'row')}, too few to judge")
+        elif of_class < _SLICE_ROWS:
+            said = f"{label}: {number(value)} on {count(rows, 'row')}, {of_class} of them of the class"
+            set_aside.append(f"{said}, too few to judge")
         else:
             judged += 1
             if not target.met_on_slice_by(float(value)):
@@ -171,6 +181,8 @@ def _origin(evidence: Evidence) -> Check:
     lacks = manifest.missing()
     if lacks:
         return failed(name, f"run {manifest.run_id[:8]} lacks {listed(list(lacks))}", again)
+    if manifest.lock_sha256 != evidence.lock_sha256:
+        return failed(name, f"the environment's lock file has changed since run {manifest.run_id[:8]}", again)
     if not evidence.snapshot_held:
         commit = manifest.snapshot or manifest.commit or ""
         return failed(

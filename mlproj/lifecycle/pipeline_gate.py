@@ -6,12 +6,14 @@ from mlproj.lifecycle.check import Check, count, failed, passed, unknown
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.phases import Phase
 
+PIPELINE = "pipeline"
+
 
 def fresh(evidence: Evidence, phase: Phase) -> Check:
     """Fresh means this phase's stages and the data they are made from; judging targets is another gate."""
     phases = (Phase.DATA,) if phase is Phase.DATA else (Phase.DATA, Phase.MODELING)
     statuses = evidence.of_phases(*phases)
-    name, again = "pipeline", f"run `mlproj stage {phase}`"
+    name, again = PIPELINE, f"run `mlproj stage {phase}`"
     if not any(status.stage.phase == phase for status in statuses):
         return unknown(name, f"no stage of `dvc.yaml` says `meta: {{phase: {phase}}}`", "edit `dvc.yaml`")
     stale = [status for status in statuses if not status.is_fresh]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from mlproj.lifecycle.check import Check, count, failed, listed, passed
 from mlproj.lifecycle.evidence import Evidence
-from mlproj.scoping.scope import Scope, Section, number
+from mlproj.scoping.scope import Feasible, Scope, Section, number
 
 
 def gates(evidence: Evidence) -> Iterator[Check]:
@@ -32,6 +32,10 @@ def gates(evidence: Evidence) -> Iterator[Check]:
     else:
         said = f"{benchmark.kind}: {benchmark.metric} {number(benchmark.value)}, from {benchmark.source}"
         yield passed("benchmark", said)
+    if scope.feasibility.verdict is Feasible.NO_GO:
+        yield failed("feasibility", "the verdict is no-go", f"{edit} when that has changed, or stop here")
+    else:
+        yield passed("feasibility", f"the verdict is {scope.feasibility.verdict or 'still open'}")
     if scope.ethics.answered:
         yield passed("ethics", "answered")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -52,26 +52,6 @@ class Pipeline:
 
     stages: tuple[Stage, ...]
     is_plain: bool = True
-
-    def of_phase(self, phase: str) -> tuple[Stage, ...]:
-        return tuple(stage for stage in self.stages if stage.phase == phase)
-
-    def upstream(self, names: Iterable[str]) -> frozenset[str]:
-        """The names given and those of every stage that they need, however far up."""
-        by_name = {stage.name: stage for stage in self.stages}
-        wanted = [name for name in names if name in by_name]
-        found: set[str] = set()
-        while wanted:
-            name = wanted.pop()
-            if name in found:
-                continue
-            found.add(name)
-            wanted += [
-                other.name
-                for other in self.stages
-                if any(_touches(dep, out) for dep in by_name[name].deps for out in other.outs)
-            ]
-        return frozenset(found)
 
 
 def load(root: Path) -> Pipeline | None:
@@ -145,11 +125,6 @@ def _listed(body: Mapping[str, Any], key: str, name: str, path: Path) -> Sequenc
 def _paths(entries: Sequence[Any]) -> tuple[str, ...]:
     names = (entry if isinstance(entry, str) else next(iter(entry), "") for entry in entries)
     return tuple(PurePosixPath(str(name)).as_posix() for name in names)
-
-
-def _touches(dep: str, out: str) -> bool:
-    inner, outer = PurePosixPath(dep), PurePosixPath(out)
-    return inner == outer or outer in inner.parents or inner in outer.parents
 
 
 def _malformed(path: Path, what: str) -> ConfigError:

@@ -19,7 +19,9 @@ _MISSING = object()
 
 def can_answer(root: Path, pipeline: Pipeline) -> bool:
     """Whether this reader understands all that the repository's DVC files say."""
-    if not pipeline.is_plain:
+    if not pipeline.is_plain or not all(
+        file.endswith((".yaml", ".yml", ".json")) for stage in pipeline.stages for file, _ in stage.params
+    ):
         return False
     lock = stages.locked(root)
     entries = [
@@ -78,7 +80,8 @@ def _param_changes(root: Path, stage: Stage, locked: Mapping[str, Any], params: 
             params[file] = yaml12.read(path) if path.exists() else {}
         known = locked.get(file) or {}
         # A file named without keys is tracked whole: its locked keys are its top ones.
-        for key in keys or tuple({**known, **(params[file] or {})}):
+        now_all = params[file] if isinstance(params[file], dict) else {}
+        for key in keys or tuple({**known, **now_all}):
             now, then = _value(params[file], key), known.get(key, _MISSING)
             if now is _MISSING:
                 reasons.append(f"parameter `{key}` is missing from `{file}`")

@@ -57,14 +57,14 @@ def take(root: Path, message: str, *, parent: str | None = None) -> Snapshot:
         left_out = _too_large(top)
         pathspec = ["--", ".", *(f":(exclude,top,literal){name}" for name in left_out)]
         git.git(top, "add", "-A", *pathspec, env=env)
-        tree = git.output(top, "write-tree", env=env)
-    if parent is None and head is not None and tree == git.output(root, "rev-parse", f"{head}^{{tree}}"):
-        return Snapshot(commit=head, tree=tree, is_head=True, left_out=left_out)
+        written = git.output(top, "write-tree", env=env)
+    if parent is None and head is not None and written == tree(root, head):
+        return Snapshot(commit=head, tree=written, is_head=True, left_out=left_out)
     over = parent or head
     parents = ["-p", over] if over else []
     env = {} if git.identity(root) else _FALLBACK_IDENTITY
-    commit = git.output(root, "commit-tree", tree, *parents, "-m", message, env=env)
-    return Snapshot(commit=commit, tree=tree, is_head=False, left_out=left_out)
+    commit = git.output(root, "commit-tree", written, *parents, "-m", message, env=env)
+    return Snapshot(commit=commit, tree=written, is_head=False, left_out=left_out)
 
 
 def keep(root: Path, name: str, commit: str) -> str:
@@ -75,15 +75,30 @@ def keep(root: Path, name: str, commit: str) -> str:
 
 
 def outcome(root: Path, name: str) -> str | None:
-    """The commit that `refs/mlproj/runs/<name>` points at, if there is one."""
-    done = git.git(root, "rev-parse", "--verify", "--quiet", f"{REFS}/{name}", check=False)
-    return done.stdout.strip() or None
+    """The commit that was kept for a run, or anchored: a clone has the tag only. None if there is neither."""
+    for ref in (f"{REFS}/{name}", f"refs/tags/{TAGS}/{name}"):
+        done = git.git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    return None
+
+
+def tree(root: Path, commit: str) -> str:
+    """The tree that a commit holds."""
+    return git.output(root, "rev-parse", f"{commit}^{{tree}}")
+
+
+def forget(root: Path, prefix: str) -> None:
+    """Let go of the kept snapshots whose names begin with `prefix`."""
+    for ref in git.output(root, "for-each-ref", "--format=%(refname)", f"{REFS}/{prefix}*").split():
+        git.git(root, "update-ref", "-d", ref)
 
 
 def anchor(root: Path, run_id: str, commit: str) -> str:
     """Tag a run that must outlive everything: clones fetch tags, and `dvc gc` looks at them."""
     tag = f"{TAGS}/{run_id}"
-    git.git(root, "tag", "--force", tag, commit)
+    # Not `git tag`: where tags are signed, it would ask for a key that a person has to touch.
+    git.git(root, "update-ref", f"refs/tags/{tag}", commit)
     return tag
 
 

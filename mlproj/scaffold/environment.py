@@ -13,6 +13,7 @@ from typing import Protocol
 
 from mlproj.base import files, process
 from mlproj.base.errors import ConfigError
+from mlproj.project import active_python
 from mlproj.scaffold.answers import PYTHON_VERSIONS, EnvManager
 
 
@@ -135,7 +136,7 @@ def interpreter(named: Path | None, environ: Mapping[str, str] = os.environ) -> 
 
     Raises ConfigError if it is not one, or is too old or too new for the project's packages.
     """
-    path = Path(os.path.abspath((named or _active(environ)).expanduser()))  # noqa: PTH100 - resolve() would leave the environment
+    path = Path(os.path.abspath((named or active_python(environ)).expanduser()))  # noqa: PTH100 - resolve() would leave the environment
     if path.is_dir() and (path / "bin" / "python").is_file():
         path = path / "bin" / "python"
     if not os.access(path, os.X_OK) or path.is_dir():
@@ -143,6 +144,17 @@ def interpreter(named: Path | None, environ: Mapping[str, str] = os.environ) -> 
             f"`{path}` is not a program: no Python interpreter is there",
             hint="name the environment's own with `--interpreter PATH`, such as `.venv/bin/python`",
         )
+    found = look(path)
+    if found.version not in PYTHON_VERSIONS:
+        raise ConfigError(
+            f"`{path}` is Python {found.version}; the project's packages run on {', '.join(PYTHON_VERSIONS)}",
+            hint="name another with `--interpreter PATH`",
+        )
+    return found
+
+
+def look(path: Path) -> Interpreter:
+    """Ask an interpreter its version and what it lacks. Raises ConfigError if it is none."""
     done = process.run(path, "-I", "-c", _LOOK, *_NEEDED, check=False)
     try:
         said = json.loads(done.stdout)
@@ -152,11 +164,6 @@ def interpreter(named: Path | None, environ: Mapping[str, str] = os.environ) -> 
             f"`{path}` is not a Python interpreter",
             hint="name one with `--interpreter PATH`",
         ) from None
-    if version not in PYTHON_VERSIONS:
-        raise ConfigError(
-            f"`{path}` is Python {version}; the project's packages run on {', '.join(PYTHON_VERSIONS)}",
-            hint="name another with `--interpreter PATH`",
-        )
     return Interpreter(path=path, version=version, missing=tuple(_NEEDED[name] for name in missing))
 
 
@@ -168,14 +175,6 @@ def freeze(root: Path, python: Path) -> None:
 
 def is_available(manager: Manager) -> bool:
     return not manager.tool or shutil.which(manager.tool) is not None
-
-
-def _active(environ: Mapping[str, str]) -> Path:
-    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
-        python = Path(environ.get(variable) or os.devnull) / "bin" / "python"
-        if python.is_file():
-            return python
-    return Path(sys.executable)
 
 
 def _uv() -> str:

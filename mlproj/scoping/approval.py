@@ -21,7 +21,7 @@ _CHECK = "run `mlproj check scoping` to see all of it"
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """`added` is False if the same role had signed the same targets already: nothing was written then."""
+    """`added` is False if the same person had signed the same targets in the same role already."""
 
     approval: Approval
     added: bool
@@ -48,7 +48,7 @@ def approve(
         raise ConfigError(f"`{path}`: {before.message}", hint=before.hint)
     scope = _signable(document.parse(path, before, task=task, columns=columns, classes=classes))
     for earlier in scope.sign_offs:
-        if earlier.role == role:
+        if (earlier.role, earlier.name) == (role, name):
             return Signed(approval=earlier, added=False)
     approval = Approval(role=role, name=name, date=on, of=digest(scope.targets))
     after = _with(path, before, approval)

@@ -337,10 +337,6 @@ class Scope:
         """The approvals given for the targets as they are now."""
         return tuple(approval for approval in self.approvals if holds(approval, self.targets))
 
-    def needed_by(self, milestone: Milestone) -> tuple[Target, ...]:
-        """Every target of a metric that the milestone needs."""
-        return tuple(target for target in self.targets if target.metric in milestone.needs)
-
     def _of(self, kind: TargetKind) -> tuple[Target, ...]:
         return tuple(target for target in self.targets if target.kind is kind)
 

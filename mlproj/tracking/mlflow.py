@@ -29,6 +29,7 @@ class Registrar:
         """
         asked = {
             "store": store_uri(self._project),
+            "module": self._project.module,
             "name": self._project.model,
             "run_id": run_id,
             "alias": alias,

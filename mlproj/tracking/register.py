@@ -3,9 +3,11 @@
 Waits on stdin for one JSON object, and answers with one on stdout: see `mlproj.tracking.mlflow.Registrar`.
 """
 
+import importlib
 import json
 import os
 import sys
+from pathlib import Path
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
@@ -18,6 +20,7 @@ def main() -> None:
     if not line:
         return  # The gates stayed closed.
     asked = json.loads(line)
+    follow_the_move(asked["module"])
     mlflow.set_tracking_uri(asked["store"])
     client = mlflow.MlflowClient()
     name, run_id = asked["name"], asked["run_id"]
@@ -28,6 +31,16 @@ def main() -> None:
         client.set_model_version_tag(name, version.version, key, value)
     client.set_registered_model_alias(name, asked["alias"], version.version)
     json.dump({"version": int(version.version), "is_new": not known}, sys.stdout)
+
+
+def follow_the_move(module: str) -> None:
+    """Let the project's own code correct the store's paths, if the repository was moved since."""
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        tracking = importlib.import_module(f"{module}.tracking")
+    except ModuleNotFoundError:
+        return  # The project keeps its store in its own way.
+    tracking.connect()
 
 
 if __name__ == "__main__":

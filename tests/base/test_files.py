@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -59,30 +58,6 @@ def test_a_folder_that_cannot_be_made_is_an_error_that_names_the_file(tmp_path: 
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(MlprojError, match=r"file/below`? could not be written"):
         files.write_text(tmp_path / "file" / "below", "text")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_removes_what_the_block_was_making(tmp_path: Path, number: signal.Signals) -> None:
-    folder = tmp_path / "made"
-
-    class Stopped(BaseException):
-        pass
-
-    def stop(*_: object) -> None:
-        raise Stopped
-
-    def work() -> None:
-        with files.removed_on_failure(folder):
-            (folder / "below").mkdir(parents=True)
-            signal.raise_signal(number)
-
-    before = signal.signal(number, stop)
-    try:
-        with pytest.raises(Stopped):
-            work()
-    finally:
-        signal.signal(number, before)
-    assert not folder.exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "\x00"])

@@ -206,6 +206,58 @@ def test_two_runs_of_one_snapshot_give_the_same_numbers(project: Path, tool: Run
     assert [report.read_text() for report in reports] == before
 
 
+def test_an_evaluation_run_again_is_what_the_anchor_holds(project: Path, mlproj: Run) -> None:
+    before = git(project, "rev-parse", f"mlproj/run/{manifest(project)['run_id']}")
+    edit(project / "params.yaml", "bootstrap: 1000", "bootstrap: 500")
+    done = mlproj("stage", "modeling", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    anchored = f"mlproj/run/{manifest(project)['run_id']}"
+    assert git(project, "rev-parse", f"{anchored}^") == before, "it is the child of the outcome kept before"
+    assert "bootstrap: 500" in git(project, "show", f"{anchored}:params.yaml")
+
+
+def test_a_registry_that_was_lost_is_told_of(project: Path, mlproj: Run) -> None:
+    (project / "mlflow.db").unlink()
+    shutil.rmtree(project / "mlartifacts")
+    done = mlproj("stage", "modeling", cwd=project)
+    assert done.returncode == 4
+    assert "MLflow could not register the model of run" in done.stderr
+    assert mlproj("check", cwd=project).returncode == 0, "nothing but the registry hangs on the store"
+
+
+def test_a_moved_repository_registers_what_can_be_loaded(
+    project: Path, mlproj: Run, tool: Run, tmp_path: Path
+) -> None:
+    moved = tmp_path / "elsewhere" / "penguins"
+    moved.parent.mkdir()
+    shutil.move(project, moved)
+    assert mlproj("stage", "modeling", cwd=moved).returncode == 0
+    program = (
+        "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db');"
+        "print(type(mlflow.sklearn.load_model('models:/penguins@candidate')).__name__)"
+    )
+    done = tool(moved, "python", "-c", program)
+    assert done.stdout.strip().endswith("Pipeline"), done.stderr
+
+
+def test_a_program_error_is_no_answer_of_an_earlier_run(project: Path, mlproj: Run) -> None:
+    report = project / "reports" / "sanity.json"
+    report.write_text(report.read_text().replace("true", "false"))
+    edit(project / "penguins" / "features.py", "def make_transformer", "1 / 0\n\n\ndef make_transformer")
+    done = mlproj("stage", "modeling", cwd=project)
+    assert done.returncode in (3, 4)
+    assert "✗ sanity" not in done.stdout
+
+
+def test_a_changed_environment_asks_for_another_run(project: Path, mlproj: Run) -> None:
+    with (project / "requirements.lock").open("a") as lock:
+        lock.write("another-package==1.0\n")
+    assert "lock file has changed" in mlproj("check", "modeling", cwd=project).stdout
+    done = mlproj("stage", "modeling", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "training again: the environment has changed" in done.stderr
+
+
 def test_a_moved_repository_still_finds_its_artifacts(project: Path, tool: Run, tmp_path: Path) -> None:
     moved = tmp_path / "elsewhere" / "birds"
     moved.parent.mkdir()
@@ -242,10 +294,13 @@ def test_the_second_of_two_at_once_is_told_who_works(project: Path, mlproj: Run)
     assert "another command works in this repository: `mlproj stage modeling` by" in second.stderr
 
 
-def test_ctrl_c_leaves_a_repository_that_goes_on_where_it_stopped(project: Path, mlproj: Run) -> None:
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_ctrl_c_leaves_a_repository_that_goes_on_where_it_stopped(
+    stage: str, project: Path, mlproj: Run
+) -> None:
     edit(project / "params.yaml", "learning_rate: 0.05", "learning_rate: 0.1")
     with start(project, "stage", "modeling") as child:
-        wait_for(child, "Running stage 'train'")
+        wait_for(child, f"Running stage '{stage}'")
         os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to every process in the foreground
         assert child.stderr is not None
         said = child.stderr.read()
@@ -253,6 +308,10 @@ def test_ctrl_c_leaves_a_repository_that_goes_on_where_it_stopped(project: Path,
     assert "interrupted" in said
     done = mlproj("stage", "modeling", cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
+    anchored = f"mlproj/run/{manifest(project)['run_id']}"
+    for file in ("models/run.json", "dvc.lock", "reports/evaluation.json"):
+        assert git(project, "show", f"{anchored}:{file}") == (project / file).read_text().strip()
+    assert "started-" not in git(project, "for-each-ref")
 
 
 def test_a_failing_stage_is_an_error_that_says_how_to_go_on(project: Path, mlproj: Run) -> None:

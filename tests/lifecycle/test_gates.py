@@ -83,6 +83,7 @@ def evidence(tmp_path: Path, scoping: str = SCOPING, *, signed: bool = True, **m
             model_digest="3" * 64,
         ),
         evaluation_run={"test_looks": 1},
+        lock_sha256="2" * 64,
         snapshot_held=True,
     )
     return replace(whole, **more)
@@ -248,6 +249,46 @@ def test_a_large_file_in_git_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert "git rm --cached dump.csv" in check.hint
 
 
+def test_a_split_report_that_says_nothing_proves_nothing(tmp_path: Path) -> None:
+    known = with_report(evidence(tmp_path), "split", {})
+    assert closed(Phase.DATA, known)["splits"].outcome is Outcome.UNKNOWN
+
+
+def test_a_verdict_of_no_go_closes_the_scoping(tmp_path: Path) -> None:
+    known = evidence(tmp_path, SCOPING.replace("verdict: go", "verdict: no-go"))
+    assert closed(Phase.SCOPING, known).keys() == {"feasibility"}
+
+
+def test_a_changed_environment_asks_for_another_run(tmp_path: Path) -> None:
+    check = closed(Phase.MODELING, evidence(tmp_path, lock_sha256="9" * 64))["origin"]
+    assert "lock file has changed" in check.reason
+
+
+@pytest.mark.parametrize(
+    ("measured", "asked"),
+    [
+        ({"with_confidence": None}, ("split: test,", "split: test, with_confidence: 0.99,")),
+        ({"slice_columns": ["gender"]}, ("slices: [gender]", "slices: [gender, plan]")),
+    ],
+)
+def test_a_promise_that_asks_for_more_than_was_measured_is_not_measured_yet(
+    measured: dict[str, Any], asked: tuple[str, str], tmp_path: Path
+) -> None:
+    report = evaluation()
+    report["targets"][0].update(measured)
+    known = with_report(evidence(tmp_path, SCOPING.replace(*asked)), "evaluation", report)
+    assert closed(Phase.MODELING, known)["target recall"].outcome is Outcome.UNKNOWN
+
+
+def test_a_slice_with_few_rows_of_the_class_is_set_aside(tmp_path: Path) -> None:
+    report = evaluation(slices=(("Male", 0.0, 900), ("Female", 0.82, 900)))
+    report["targets"][0]["slices"][0]["rows_of_class"] = 3
+    verdict = gates.judge(Phase.MODELING, with_report(evidence(tmp_path), "evaluation", report))
+    assert verdict.open
+    (check,) = (check for check in verdict.checks if check.name == "slices recall")
+    assert check.details == ("gender = Male: 0 on 900 rows, 3 of them of the class, too few to judge",)
+
+
 @pytest.mark.parametrize("name", ["ingest", "validation", "split"])
 def test_what_has_not_run_is_unknown_not_failed(name: str, tmp_path: Path) -> None:
     found = closed(Phase.DATA, with_report(evidence(tmp_path), name, None))
@@ -387,6 +428,15 @@ def test_a_milestone_is_due_until_its_day_is_over(
     model, service = milestones.judge(scope.milestones, checks, today)
     assert (model.state, model.days_left, model.waits_for) == (state, days, ("recall (not met)",))
     assert service.waits_for == ("recall (not met)", "latency_p95_ms (not measured yet)")
+
+
+def test_a_milestone_is_not_reached_by_what_was_measured_before_the_last_change(tmp_path: Path) -> None:
+    known = evidence(tmp_path)
+    scope = known.document.scope
+    assert scope is not None
+    checks = gates.judge(Phase.MODELING, known).checks
+    model, _ = milestones.judge(scope.milestones, checks, date(2026, 12, 1), are_current=False)
+    assert (model.state, model.waits_for) == (State.DUE, ("recall (measured before the last change)",))
 
 
 def test_a_milestone_is_reached_when_what_it_needs_is_met_however_late(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import yaml
 
 from mlproj.base import files
 from mlproj.base.errors import ConfigError
@@ -212,21 +211,3 @@ def test_nonsense_in_dvc_yaml_is_named(text: str, said: str, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=said) as caught:
         stages.load(tmp_path)
     assert "git checkout dvc.yaml" in caught.value.hint
-
-
-def test_upstream_follows_files_into_folders(tmp_path: Path) -> None:
-    (tmp_path / "dvc.yaml").write_text(
-        yaml.safe_dump(
-            {
-                "stages": {
-                    "a": {"cmd": "a", "outs": ["data"]},
-                    "b": {"cmd": "b", "deps": ["data/x.csv"], "outs": ["model/m.bin"]},
-                    "c": {"cmd": "c", "deps": ["model"]},
-                    "d": {"cmd": "d", "deps": ["data2"]},
-                }
-            }
-        )
-    )
-    pipeline = stages.load(tmp_path)
-    assert pipeline is not None
-    assert pipeline.upstream(["c"]) == {"a", "b", "c"}

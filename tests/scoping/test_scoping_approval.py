@@ -41,10 +41,15 @@ def test_a_signature_holds_and_changes_nothing_but_the_list_of_approvals(
     )
 
 
-def test_signing_again_in_the_same_role_writes_nothing_and_says_so(scoping: Path) -> None:
+def test_two_people_can_sign_in_one_role(scoping: Path) -> None:
+    assert approve(scoping, "owner", "one", ON).added
+    assert approve(scoping, "owner", "another", ON).added
+
+
+def test_signing_again_writes_nothing_and_says_so(scoping: Path) -> None:
     first = approve(scoping, "demo", "demo", ON)
     before = scoping.read_bytes()
-    again = approve(scoping, "demo", "somebody else", date(2026, 12, 2))
+    again = approve(scoping, "demo", "demo", date(2026, 12, 2))
     assert (again.added, again.approval) == (False, first.approval)
     assert scoping.read_bytes() == before
 
