@@ -89,7 +89,8 @@ def worked(result: Worked) -> None:
     verdict(result.verdict)
     if result.version is not None:
         made = result.version
-        line(f"\nregistered: {made.name} version {made.version}, alias `{made.alias}`")
+        word = "registered" if made.is_new else "registered already"
+        line(f"\n{word}: {made.name} version {made.version}, alias `{made.alias}`")
     line(f"\nnext: {result.next}")
 
 

@@ -221,5 +221,13 @@ def _register(
     say("registering the model")
     tags = {"origin.snapshot": kept, "origin.digest": run.model_digest or ""}
     version = registrar.register(run.run_id, alias=CANDIDATE, tags=tags)
+    if version is None:
+        if run.run_id not in snapshot.anchors(project.root):
+            raise ToolError(
+                f"the MLflow store does not know run `{run.run_id}`, so its model cannot be registered",
+                hint="run `dvc repro --force --single-item train`, then `mlproj stage modeling`",
+            )
+        say(f"the MLflow store here does not know run {run.run_id[:8]}: it was registered in another")
+        return None
     snapshot.anchor(project.root, run.run_id, kept)
     return version

@@ -22,10 +22,11 @@ class Registrar:
         self._project = project
         self._child = child
 
-    def register(self, run_id: str, *, alias: str, tags: Mapping[str, str]) -> ModelVersion:
+    def register(self, run_id: str, *, alias: str, tags: Mapping[str, str]) -> ModelVersion | None:
         """Make a version of a run's model, unless there is one, and give it `alias`; can be called once.
 
-        Raises ToolError with MLflow's own words if it refuses.
+        None where the store does not know the run: in a clone, or after the store was lost. Raises ToolError
+        with MLflow's own words if it refuses.
         """
         asked = {
             "store": store_uri(self._project),
@@ -45,6 +46,8 @@ class Registrar:
                 output=talk,
             )
         answer = json.loads(said.strip().splitlines()[-1])
+        if not answer["knows_run"]:
+            return None
         return ModelVersion(
             name=self._project.model,
             version=answer["version"],

@@ -24,13 +24,20 @@ def main() -> None:
     mlflow.set_tracking_uri(asked["store"])
     client = mlflow.MlflowClient()
     name, run_id = asked["name"], asked["run_id"]
+    try:
+        client.get_run(run_id)
+    except mlflow.exceptions.MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        json.dump({"knows_run": False}, sys.stdout)
+        return
     # An earlier attempt may have been interrupted after it made the version: one run, one version.
     known = [v for v in client.search_model_versions(f"name = '{name}'") if v.run_id == run_id]
     version = known[0] if known else mlflow.register_model(f"runs:/{run_id}/model", name)
     for key, value in asked["tags"].items():
         client.set_model_version_tag(name, version.version, key, value)
     client.set_registered_model_alias(name, asked["alias"], version.version)
-    json.dump({"version": int(version.version), "is_new": not known}, sys.stdout)
+    json.dump({"knows_run": True, "version": int(version.version), "is_new": not known}, sys.stdout)
 
 
 def follow_the_move(module: str) -> None:
