@@ -44,7 +44,8 @@ run mlproj stage modeling
 
 say "6. Where the project stands"
 run git add -A
-run git commit --quiet --message "A model that keeps its promises"
+printf '\n$ git commit\n'
+git -c user.name=demo -c user.email=demo@localhost commit --quiet --message "A model that keeps its promises"
 run mlproj
 
 say "Where to look"

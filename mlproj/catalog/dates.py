@@ -40,7 +40,7 @@ FORMATS = (
     "%Y-%m",
     "%Y%m%d",
 )
-ISO_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?"
+ISO_PATTERN = r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?)?"
 _ISO = re.compile(ISO_PATTERN, re.ASCII)
 _PARTS = {
     "%Y": r"\d{4}",

@@ -71,3 +71,5 @@ def show(findings: Mapping[str, Any]) -> None:
             render.line(f"  {says}: {', '.join(names[:_COLUMNS_SHOWN])}{more} (reasons in params.yaml)")
     for note in findings["notes"][:_NOTES_SHOWN]:
         render.line(f"  {note}")
+    if len(findings["notes"]) > _NOTES_SHOWN:
+        render.line(f"  and {len(findings['notes']) - _NOTES_SHOWN} more, in docs/data.md")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlproj.base import git, process
 from mlproj.base.errors import ConfigError, MissingToolError
+from mlproj.pipeline import stages
 from mlproj.project import Project, locate
 from mlproj.scaffold import environment
 
@@ -44,6 +45,10 @@ def _examine(here: Path) -> Iterator[Finding]:
         yield Finding(name="project", is_fine=False, said=error.message, hint=error.hint)
         return
     yield Finding(name="project", is_fine=True, said=f"{project.name} in `{project.root}`")
+    try:
+        stages.load(project.root)
+    except ConfigError as error:
+        yield Finding(name="pipeline", is_fine=False, said=error.message, hint=error.hint)
     yield from _environment(project)
     yield _hooks(project)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mlproj.base import files, git
+from mlproj.base.errors import ConfigError, nearest
 from mlproj.catalog import datasheet
 from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline import dvc, stages, status, tracked, yaml12
 from mlproj.pipeline.hashes import Hashes
 from mlproj.pipeline.stages import Pipeline, StageStatus
@@ -26,6 +29,7 @@ def gather(project: Project) -> Evidence:
     """Everything the gates ask for. Raises ConfigError if `dvc.yaml` or `params.yaml` cannot be read."""
     hashes = Hashes(project.root, project.cache / "hashes.json")
     pipeline = stages.load(project.root)
+    _must_know_phases(pipeline)
     run = manifest.load(project.root / "models" / "run.json")
     gathered = Evidence(
         document=_document(project),
@@ -46,6 +50,17 @@ def gather(project: Project) -> Evidence:
     return gathered
 
 
+def _must_know_phases(pipeline: Pipeline | None) -> None:
+    """A stage of a phase that there is not would be run by nobody and judged by nobody."""
+    for stage in pipeline.stages if pipeline else ():
+        if stage.phase is not None and stage.phase not in tuple(Phase):
+            near = nearest(stage.phase, [phase.value for phase in Phase])
+            raise ConfigError(
+                f"`dvc.yaml`: the phase of stage `{stage.name}` is `{stage.phase}`, which is not a phase",
+                hint=f"did you mean `{near}`?" if near else f"the phases are {', '.join(Phase)}",
+            )
+
+
 def _stages(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> tuple[StageStatus, ...]:
     if pipeline is None:
         return ()
@@ -64,16 +79,25 @@ class AboutData:
 
 
 def about_data(root: Path) -> AboutData:
-    """Read from the recipe and the reports; empty where nothing has run yet."""
+    """From the recipe, which is what the next run reads, and from what was found in the table.
+
+    Not from the reports: after `mlproj data add` they are still those of the table before.
+    """
     path = root / "params.yaml"
     params = yaml12.read(path) if path.exists() else None
-    data = params.get("data") if isinstance(params, dict) else None
-    splits = (_report(root, "evaluation") or {}).get("splits") or {}
+    data, features = ((_table(params, key)) for key in ("data", "features"))
+    recipe = [name for group in features.values() if isinstance(group, dict | list) for name in group]
+    found = _table(files.read_json(root / ".mlproj" / "findings.json"), "target")
     return AboutData(
-        task=data.get("task") if isinstance(data, dict) else None,
-        columns=tuple((_report(root, "ingest") or {}).get("columns") or ()),
-        classes=tuple((splits.get("dev") or {}).get("classes") or ()),
+        task=data.get("task"),
+        columns=(*map(str, recipe), str(data["target"])) if recipe and "target" in data else (),
+        classes=tuple(str(entry.get("label")) for entry in found.get("classes") or ()),
     )
+
+
+def _table(said: Any, key: str) -> Mapping[str, Any]:
+    value = said.get(key) if isinstance(said, dict) else None
+    return value if isinstance(value, dict) else {}
 
 
 def _document(project: Project) -> Document:

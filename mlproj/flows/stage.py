@@ -124,6 +124,11 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
     names = [found.stage.name for found in evidence.of_phases(phase)]
     if not names or (phase is Phase.SCOPING and evidence.document.errors):
         return ()
+    if evidence.must_be_pulled and phase is not Phase.SCOPING:
+        raise ConfigError(
+            f"`{evidence.must_be_pulled[0]}` is recorded but not here",
+            hint="run `make sync_data_down`, which is `dvc pull`",
+        )
     if phase is not Phase.MODELING:
         _repro(project, names, {}, phase)
         return ()

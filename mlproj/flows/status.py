@@ -17,7 +17,7 @@ from mlproj.lifecycle.pipeline_gate import PIPELINE
 from mlproj.project import Project
 from mlproj.provenance import snapshot
 
-KEEP = 'keep what came of it: `git add -A`, `git commit -m "..."`, then `dvc push`'
+KEEP = 'keep what came of it: `git add -A`, `git commit -m "..."`, then `make sync_data_up`'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +78,11 @@ def _next(
 
 def next_step(phase: Phase, closed: tuple[Check, ...], evidence: Evidence) -> str:
     """The one thing to do first: run what has not run, else mend what the first closed gate names."""
+    hint = next((check.hint for check in closed if check.hint), "")
+    if evidence.must_be_pulled and phase is not Phase.SCOPING:
+        return hint
     if phase is not Phase.SCOPING and _is_behind(phase, evidence):
         return f"run `mlproj stage {phase}`"
-    hint = next((check.hint for check in closed if check.hint), "")
     if "mlproj " in hint or not hint:
         return hint
     return f"{hint}, then run `mlproj stage {phase}`"

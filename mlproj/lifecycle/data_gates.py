@@ -42,9 +42,13 @@ def _raw_data(evidence: Evidence) -> Check:
     loose = [file.path for file in raw if not file.kept]
     if loose:
         return failed(name, f"DVC does not keep {listed(loose)}", f"run `dvc add {loose[0]}`")
-    absent = [file.path for file in raw if not file.present]
+    absent = [file.path for file in raw if not file.present and not file.is_made]
     if absent:
-        return failed(name, f"{listed(absent)} is recorded but not here", "run `dvc pull`")
+        hint = "run `make sync_data_down`, which is `dvc pull`"
+        return failed(name, f"{listed(absent)} is recorded but not here", hint)
+    unmade = [file.path for file in raw if not file.present]
+    if unmade:
+        return failed(name, f"{listed(unmade)} has not been made yet", "run `mlproj stage data`")
     changed = [file.path for file in raw if not file.unchanged]
     if changed:
         return failed(
@@ -75,6 +79,8 @@ def _dictionary(evidence: Evidence, edit: str) -> Check:
     report = evidence.report("ingest")
     if report is None:
         return unknown(name, "the data have not been read yet", "run `mlproj stage data`")
+    if evidence.is_behind("ingest"):
+        return unknown(name, "the data have not been read since the last change", "run `mlproj stage data`")
     columns = [str(column) for column in report.get("columns") or ()]
     undescribed = [column for column in columns if column not in sheet.columns]
     gone = [column for column in sheet.columns if column not in columns]

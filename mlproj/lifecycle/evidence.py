@@ -38,5 +38,14 @@ class Evidence:
     def report(self, name: str) -> Mapping[str, Any] | None:
         return self.reports.get(name)
 
-    def of_phases(self, *phases: str) -> tuple[StageStatus, ...]:
+    @property
+    def must_be_pulled(self) -> tuple[str, ...]:
+        """Raw data that are recorded, not here, and made by no stage: a fresh clone has none."""
+        return tuple(file.path for file in self.raw_data if not file.present and not file.is_made)
+
+    def is_behind(self, name: str) -> bool:
+        """Whether the stage of that name would have to run again; False where there is none."""
+        return any(status.stage.name == name and not status.is_fresh for status in self.stages)
+
+    def of_phases(self, *phases: str | None) -> tuple[StageStatus, ...]:
         return tuple(status for status in self.stages if status.stage.phase in phases)

@@ -11,7 +11,8 @@ PIPELINE = "pipeline"
 
 def fresh(evidence: Evidence, phase: Phase) -> Check:
     """Fresh means this phase's stages and the data they are made from; judging targets is another gate."""
-    phases = (Phase.DATA,) if phase is Phase.DATA else (Phase.DATA, Phase.MODELING)
+    # A stage that names no phase may stand anywhere before the end: the last phase answers for it.
+    phases = (Phase.DATA,) if phase is Phase.DATA else (Phase.DATA, Phase.MODELING, None)
     statuses = evidence.of_phases(*phases)
     name, again = PIPELINE, f"run `mlproj stage {phase}`"
     if not any(status.stage.phase == phase for status in statuses):

@@ -77,7 +77,10 @@ def _param_changes(root: Path, stage: Stage, locked: Mapping[str, Any], params: 
     for file, keys in stage.params:
         if file not in params:
             path = root / file
-            params[file] = yaml12.read(path) if path.exists() else {}
+            params[file] = yaml12.read(path) if path.exists() else None
+        if not (root / file).exists():
+            reasons.append(f"`{file}` is missing: `git checkout {file}` brings it back")
+            continue
         known = locked.get(file) or {}
         # A file named without keys is tracked whole: its locked keys are its top ones.
         now_all = params[file] if isinstance(params[file], dict) else {}

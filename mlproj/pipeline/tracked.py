@@ -14,23 +14,31 @@ _NOT_DATA = {".gitkeep", ".gitignore", ".DS_Store"}
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
     """A file or folder of raw data. `kept` is False where DVC does not know it, `unchanged` where it
-    differs from what DVC recorded, `present` where it is recorded but not in the work tree."""
+    differs from what DVC recorded, `present` where it is recorded but not in the work tree; `is_made` is True
+    where a stage makes it, so that it need not come from anywhere."""
 
     path: str
     kept: bool
     unchanged: bool
     present: bool = True
+    is_made: bool = False
     md5: str | None = None
 
 
 def raw_data(root: Path, hashes: Hashes, *, folder: str = "data/raw") -> tuple[DataFile, ...]:
     """Every file below `folder`, and every one that DVC says should be there, by path."""
-    recorded = {path: md5 for path, md5 in _recorded(root, folder).items() if _is_in(path, folder)}
+    made = {path: md5 for path, md5 in _made(root).items() if path.startswith(f"{folder}/")}
+    recorded = {**_added(root, folder), **made}
     found: dict[str, DataFile] = {}
     for path, md5 in recorded.items():
         now = hashes.md5(path)
         found[path] = DataFile(
-            path=path, kept=True, unchanged=now in (md5, None), present=now is not None, md5=md5
+            path=path,
+            kept=True,
+            unchanged=now in (md5, None),
+            present=now is not None,
+            is_made=path in made,
+            md5=md5,
         )
     base = root / folder
     for file in sorted(base.rglob("*")) if base.is_dir() else ():
@@ -42,23 +50,25 @@ def raw_data(root: Path, hashes: Hashes, *, folder: str = "data/raw") -> tuple[D
     return tuple(found[path] for path in sorted(found))
 
 
-def _recorded(root: Path, folder: str) -> dict[str, str | None]:
-    """Paths and digests that `.dvc` files and `dvc.lock` record; the digest is None before a first run."""
-    recorded: dict[str, str | None] = {}
+def _added(root: Path, folder: str) -> dict[str, str | None]:
+    """Paths and digests of what `.dvc` files record."""
+    added: dict[str, str | None] = {}
     base = root / folder
     for file in sorted(base.rglob("*.dvc")) if base.is_dir() else ():
         said = yaml12.read(file)
         for out in said.get("outs") or () if isinstance(said, dict) else ():
             where = (file.parent / str(out.get("path"))).relative_to(root).as_posix()
-            recorded[where] = out.get("md5")
+            added[where] = out.get("md5")
+    return added
+
+
+def _made(root: Path) -> dict[str, str | None]:
+    """Paths and digests of what stages make."""
     pipeline = stages.load(root)
     names = {stage.name for stage in pipeline.stages} if pipeline else set()
+    made: dict[str, str | None] = {}
     for name, body in stages.locked(root).items():
         # `dvc.lock` remembers stages that are gone; what they made is nobody's any more.
         for out in body.get("outs") or () if name.partition("@")[0] in names else ():
-            recorded[str(out.get("path"))] = out.get("md5")
-    return recorded
-
-
-def _is_in(path: str, folder: str) -> bool:
-    return path.startswith(f"{folder}/")
+            made[str(out.get("path"))] = out.get("md5")
+    return made

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.people import fill_scoping
+from tests.people import fill_datasheet, fill_scoping
 from tests.support import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
@@ -282,6 +282,10 @@ def test_a_clone_with_the_data_pulled_has_nothing_to_run(
     assert pushed.returncode == 0, pushed.stderr
     git(tmp_path, "clone", "-q", str(project), "clone")
     clone = tmp_path / "clone"
+    assert "make sync_data_down" in mlproj(cwd=clone).stdout
+    refused = mlproj("stage", "data", cwd=clone)
+    assert refused.returncode == 2
+    assert "data/raw/penguins_raw.csv` is recorded but not here" in refused.stderr
     assert "is recorded but not here" in mlproj("check", "data", cwd=clone).stdout
     pulled = tool(clone, "dvc", "pull")
     assert pulled.returncode == 0, pulled.stderr
@@ -318,6 +322,25 @@ def test_ctrl_c_leaves_a_repository_that_goes_on_where_it_stopped(
     assert "started-" not in git(project, "for-each-ref")
 
 
+def test_another_table_takes_the_place_of_the_first_and_is_judged_by_its_own_columns(
+    project: Path, mlproj: Run, shared_data: Path
+) -> None:
+    table = shared_data / "telco_churn.csv"
+    edited = mlproj("data", "add", table, "--target", "Churn", cwd=project)
+    assert edited.returncode == 2
+    assert "docs/scoping.md` changed here and with the new data" in edited.stderr
+    assert git(project, "status", "--porcelain") == ""
+    added = mlproj("data", "add", table, "--target", "Churn", "--overwrite", cwd=project)
+    assert added.returncode == 0, added.stderr
+    fill_scoping(project)
+    fill_datasheet(project)
+    assert mlproj("approve", "--role", "owner", cwd=project).returncode == 0
+    for phase in ("scoping", "data"):
+        done = mlproj("stage", phase, cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "21 columns described" in done.stdout
+
+
 def test_a_failing_stage_is_an_error_that_says_how_to_go_on(project: Path, mlproj: Run) -> None:
     (project / "penguins" / "split.py").write_text("raise SystemExit('no such column: colour')\n")
     done = mlproj("stage", "data", cwd=project)
@@ -339,6 +362,7 @@ def test_bad_data_are_an_answer_not_an_error(project: Path, mlproj: Run) -> None
     [
         ("dvc.yaml", "stages: [a, b]", "`dvc.yaml`: `stages` must be a mapping"),
         ("dvc.yaml", "stages:\n  a: [", "`dvc.yaml`, line"),
+        ("dvc.yaml", "stages: {split: {cmd: ls, meta: {phase: dta}}}", "which is not a phase"),
         ("params.yaml", "data: {", "`params.yaml`, line"),
         ("dvc.lock", "stages: {", "`dvc.lock`, line"),
         ("mlproj.toml", "[project", "is not TOML"),

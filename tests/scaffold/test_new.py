@@ -121,7 +121,7 @@ def test_a_manager_that_is_not_installed_still_gets_its_files(mlproj: Run, tmp_p
     assert (tmp_path / "v" / "pixi.toml").is_file()
 
 
-def test_git_without_a_user_commits_as_the_repository_s_own_and_says_so(
+def test_git_without_a_user_makes_the_first_commit_for_one_and_says_so(
     mlproj: Run, tmp_path: Path, isolate: Path
 ) -> None:
     (isolate / ".gitconfig").write_text("")
@@ -132,7 +132,8 @@ def test_git_without_a_user_commits_as_the_repository_s_own_and_says_so(
     )
     assert done.returncode == 0, done.stderr
     assert "git does not know who you are" in done.stdout
-    assert 'git config user.name "Your Name"' in done.stdout
+    assert 'git config --global user.name "Your Name"' in done.stdout
+    assert "[user]" not in (tmp_path / "v" / ".git" / "config").read_text()
     assert git(tmp_path / "v", "log", "--format=%ae").strip().endswith("@localhost")
 
 
