@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.template.rendered import MakeProject, Rendered, begin, render
 
 from mlproj.catalog.infer import infer
+from tests.template.rendered import MakeProject, Rendered, begin, render
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.template.example import FINDINGS, findings
 from tests.template.rendered import render
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.template.rendered import MakeProject, Rendered, begin, render
 
 pytestmark = pytest.mark.slow
@@ -79,6 +80,7 @@ def test_the_manifest_names_code_data_environment_and_the_model_s_digest(penguin
         "run_id": "",
         "parent": run["run_id"],
         "test_looks": 1,
+        "scored": {run["data"]["test"]["md5"]: [run["run_id"]]},
     }
 
 

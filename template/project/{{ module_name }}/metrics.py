@@ -16,6 +16,23 @@ Scores = dict[str, Array]
 
 LOWER_IS_BETTER = {"log_loss", "brier", "rmse", "mae", "mape", "median_absolute_error"}
 OF_ONE_CLASS = ("precision", "recall", "f1")
+OF_CLASSES = (
+    *("accuracy", "balanced_accuracy", *OF_ONE_CLASS),
+    *("roc_auc", "average_precision", "log_loss", "brier", "mcc"),
+)
+OF_NUMBERS = ("rmse", "mae", "r2", "mape", "median_absolute_error")
+
+
+def primary(params: dict[str, Any]) -> str:
+    """The metric that `evaluate.metric` in `params.yaml` names."""
+    metric, task = params["evaluate"]["metric"], params["data"]["task"]
+    known = OF_NUMBERS if task == "regression" else OF_CLASSES
+    if metric not in known:
+        raise SystemExit(
+            f"params.yaml: `{metric}` (evaluate.metric) is not a {task} metric;"
+            f" known: {', '.join(known)}"
+        )
+    return metric
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,11 @@ class Answers:
         if not self.labels:
             return regression(truth, answers, weights), {}
         return classification(truth, answers, weights, self.positive)
+
+    def rows_of_class(self, rows: Array | slice = slice(None)) -> Array:
+        """How many of these rows are of each class."""
+        truth = self.truth[rows] if self.labels else np.empty(0, dtype=int)
+        return np.bincount(truth, minlength=len(self.labels))
 
     def point(self) -> dict[str, float | None]:
         """The scores of the whole split."""
@@ -64,6 +86,7 @@ def classification(
     `truth` holds the class's number per row, `weights` a row per weighting; comes back: an array per
     score with an element per weighting, and for the classes an array of (weighting, class).
     `positive` is the number of the positive class when there are two, else scores are macro averages.
+    A class without a row has no recall and no F1, one that is never predicted has no precision: NaN.
     """
     rows, classes = probability.shape
     predicted = probability.argmax(axis=1)
@@ -71,10 +94,17 @@ def classification(
     total = weights.sum(axis=1)
     hits = weights @ (is_truth * (predicted == truth)[:, None])
     actual, claimed = weights @ is_truth, weights @ np.eye(classes)[predicted]
+    there = actual > 0
     per_class = {
-        "precision": _ratio(hits, claimed, 0.0),
-        "recall": _ratio(hits, actual, 0.0),
-        "f1": _ratio(2 * hits, claimed + actual, 0.0),
+        "precision": _ratio(hits, claimed),
+        "recall": _ratio(hits, actual),
+        "f1": np.where(there, _ratio(2 * hits, claimed + actual), np.nan),
+    }
+    # Of the classes that are there. One that is never predicted counts as a precision of 0, as in
+    # scikit-learn: to leave it out would reward a model for never naming it.
+    macro = {
+        name: _ratio(np.where(there, np.nan_to_num(of), 0.0).sum(axis=1), there.sum(axis=1))
+        for name, of in per_class.items()
     }
     correct = hits.sum(axis=1)
     # Gorodkin 2004: the correlation of two assignments to any number of classes.
@@ -84,18 +114,14 @@ def classification(
     squared = ((probability - is_truth) ** 2).sum(axis=1)
     scores = {
         "accuracy": _ratio(correct, total),
-        # The mean recall of the classes that are there.
-        "balanced_accuracy": _ratio(
-            _ratio(hits, actual, 0.0).sum(axis=1), (actual > 0).sum(axis=1)
-        ),
+        "balanced_accuracy": macro["recall"],
         "log_loss": _ratio(weights @ -np.log(of_truth), total),
         # Of two classes, the squares are the same twice: Brier's score takes one.
         "brier": _ratio(weights @ squared, total) / (2 if classes == 2 else 1),
         "mcc": _ratio(covariance, np.sqrt(spread), 0.0),
     }
     if positive is None:
-        seen = is_truth.any(axis=0) | np.eye(classes)[predicted].any(axis=0)
-        scores |= {name: per_class[name][:, seen].mean(axis=1) for name in OF_ONE_CLASS}
+        scores |= macro
         ranked = [k for k in range(classes) if 0 < is_truth[:, k].sum() < rows]
     else:
         scores |= {name: per_class[name][:, positive] for name in OF_ONE_CLASS}
@@ -168,14 +194,20 @@ def _ratio(over: Array, under: Array, otherwise: float = np.nan) -> Array:
     return np.divide(over, under, out=np.full(np.shape(over), otherwise), where=under > 0)
 
 
-def resamples(rows: int, count: int, seed: int) -> Iterator[Array]:
-    """How often each row was drawn, for `count` bootstrap resamples (Efron 1979), some at a time."""
+def resamples(groups: Array, count: int, seed: int) -> Iterator[Array]:
+    """How often each row was drawn, for `count` bootstrap resamples (Efron 1979), some at a time.
+
+    `groups` has a number per row, 0 and up. Rows of one number are drawn together (the cluster bootstrap:
+    Davison and Hinkley 1997, 3.8; Field and Welsh 2007), so rows that repeat each other count as one.
+    """
     random = np.random.default_rng(seed)
-    at_once = max(1, 2_000_000 // rows)
+    units = int(groups.max()) + 1
+    at_once = max(1, 2_000_000 // len(groups))
     for start in range(0, count, at_once):
         size = min(at_once, count - start)
-        drawn = random.integers(rows, size=(size, rows)) + np.arange(size)[:, None] * rows
-        yield np.bincount(drawn.ravel(), minlength=size * rows).reshape(size, rows).astype(float)
+        drawn = random.integers(units, size=(size, units)) + np.arange(size)[:, None] * units
+        times = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
+        yield times[:, groups].astype(float)
 
 
 def interval(replicates: Array, confidence: float) -> tuple[float | None, float | None]:
