@@ -272,7 +272,7 @@ def test_the_interpreter_of_an_unmanaged_project_is_named(render: Render) -> Non
     root = render(env_manager="none", inputs=inputs)
     said = tomllib.loads((root / "mlproj.toml").read_text(encoding="utf-8"))
     assert said["project"]["python"] == "/opt/a b/bin/python"
-    assert "lock" not in said["project"]
+    assert said["project"]["lock"] == "requirements.lock"
 
 
 def test_what_dvc_init_would_write_is_there(render: Render, tmp_path: Path) -> None:
@@ -281,8 +281,10 @@ def test_what_dvc_init_would_write_is_there(render: Render, tmp_path: Path) -> N
     fresh.mkdir()
     subprocess.run(["git", "init", "--quiet"], cwd=fresh, check=True)
     subprocess.run([sys.executable, "-m", "dvc", "init", "--quiet"], cwd=fresh, check=True)
-    for path in (".dvc/.gitignore", ".dvcignore"):
-        assert (root / path).read_text() == (fresh / path).read_text()
+    assert (root / ".dvc/.gitignore").read_text() == (fresh / ".dvc/.gitignore").read_text()
+    ignored = (root / ".dvcignore").read_text()
+    assert ignored.startswith((fresh / ".dvcignore").read_text())
+    assert ignored.splitlines()[-1] == "__pycache__", "it lies beside the code that travels with a model"
     tracked = subprocess.run(["git", "ls-files"], cwd=fresh, capture_output=True, text=True, check=True)
     assert tracked.stdout.split() == [".dvc/.gitignore", ".dvc/config", ".dvcignore"]
 
