@@ -107,37 +107,45 @@ def test_params_that_are_not_yaml_stop_a_stage_with_a_sentence(example: Rendered
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "---\ntargets: # set in May ---\n  ml: [{metric: f1, at_least: 5e-1, class: No}]\n---\nProse\n---\n",
-        "--- \r\ntargets:\r\n  ml: [{metric: f1, at_least: 0.5, class: No}]\r\n...  \r\nProse\r\n",
-        "\ufeff---\ntargets: {ml: [{metric: f1, at_least: 0.5, class: 'No'}]}\n---",
-    ],
-)
-def test_the_front_matter_ends_at_a_line_of_its_own(example: Rendered, text: str) -> None:
-    (example.root / "docs" / "scoping.md").write_bytes(text.encode())
-    example.run("python", "-m", "example.targets")
-    report = json.loads((example.root / "reports" / "targets.json").read_text(encoding="utf-8"))
-    assert report["targets"]["ml"] == [{"metric": "f1", "at_least": 0.5, "class": "No"}]
+FRONT_MATTERS = [
+    "---\ntargets: # set in May ---\n  ml: [{metric: f1, at_least: 5e-1, class: No}]\n---\nProse\n---\n",
+    "--- \r\ntargets:\r\n  ml: [{metric: f1, at_least: 0.5, class: No}]\r\n...  \r\nProse\r\n",
+    "\ufeff---\ntargets: {ml: [{metric: f1, at_least: 0.5, class: 'No'}]}\n---",
+]
+NO_TARGETS = {
+    "": "no front matter",
+    "# Scoping\n": "no front matter",
+    "---\ntargets: {}\n": "no front matter",
+    "# Scoping\n---\ntargets: {}\n---\n": "no front matter",
+    "---\nproblem: {}\n---\n": "the front matter has no `targets`",
+    "---\n---\n": "the front matter has no `targets`",
+    "---\ntargets: {ml: [\n---\n": "the front matter is not YAML",
+}
+TARGETS = """\
+import json, sys
+from pathlib import Path
+from example.targets import read_targets
+
+found = []
+for text in json.loads(sys.argv[1]):
+    Path("scoping.md").write_bytes(text.encode())
+    try:
+        found.append(read_targets(Path("scoping.md"))["ml"])
+    except SystemExit as error:
+        found.append(str(error))
+print(json.dumps(found))
+"""
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("# Scoping\n", "no front matter"),
-        ("---\ntargets: {}\n", "no front matter"),
-        ("# Scoping\n---\ntargets: {}\n---\n", "no front matter"),
-        ("---\nproblem: {}\n---\n", "the front matter has no `targets`"),
-        ("---\n---\n", "the front matter has no `targets`"),
-        ("---\ntargets: {ml: [\n---\n", "the front matter is not YAML"),
-    ],
-)
-def test_targets_that_cannot_be_found_are_no_empty_list(example: Rendered, text: str, said: str) -> None:
-    (example.root / "docs" / "scoping.md").write_text(text, encoding="utf-8")
-    answer = example.run("python", "-m", "example.targets", code=1)
-    assert said in answer
-    assert "Traceback" not in answer
+def test_the_front_matter_ends_at_a_line_of_its_own(example: Rendered) -> None:
+    for text, found in zip(FRONT_MATTERS, ask(example, TARGETS, json.dumps(FRONT_MATTERS)), strict=True):
+        assert found == [{"metric": "f1", "at_least": 0.5, "class": "No"}], text
+
+
+def test_targets_that_cannot_be_found_are_no_empty_list(example: Rendered) -> None:
+    answers = ask(example, TARGETS, json.dumps(list(NO_TARGETS)))
+    for (text, said), answer in zip(NO_TARGETS.items(), answers, strict=True):
+        assert said in answer, text
 
 
 @pytest.mark.parametrize("stage", ["baseline", "evaluate"])

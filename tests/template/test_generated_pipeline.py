@@ -93,6 +93,21 @@ def test_two_runs_give_the_same_metrics_and_a_second_look_at_test_is_counted(
     assert read(penguins_copy, "models/evaluation.json")["test_looks"] == 2
 
 
+def test_looks_at_test_go_on_being_counted_where_the_store_is_lost(penguins_copy: Rendered) -> None:
+    (penguins_copy.root / "mlflow.db").unlink()
+    shutil.rmtree(penguins_copy.root / "mlartifacts")
+    before = read(penguins_copy, "models/evaluation.json")
+    params = penguins_copy.root / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    params.write_text(text.replace("max_leaf_nodes: 15", "max_leaf_nodes: 7"), encoding="utf-8")
+    penguins_copy.run("dvc", "repro")
+    now = read(penguins_copy, "models/evaluation.json")
+    assert now["test_looks"] == 2
+    (models,) = now["scored"].values()
+    assert sorted(models) == sorted([before["parent"], now["parent"]])
+    assert "up to date" in penguins_copy.run("dvc", "repro")
+
+
 def test_the_order_of_the_raw_file_changes_no_split(penguins_copy: Rendered) -> None:
     splits = sorted((penguins_copy.root / "data" / "processed").glob("*.parquet"))
     before = {path.name: md5(path) for path in splits}
@@ -154,7 +169,11 @@ def test_loading_the_model_in_place_changes_nothing_that_dvc_sees(penguins_copy:
     assert "up to date" in penguins_copy.run("dvc", "status")
 
 
-def test_predictions_for_a_file_need_no_target_and_keep_its_order(penguins: Rendered, tmp_path: Path) -> None:
+def test_predictions_for_a_file_need_no_target_no_store_and_keep_its_order(
+    penguins_copy: Rendered, tmp_path: Path
+) -> None:
+    penguins = penguins_copy
+    (penguins.root / "mlflow.db").unlink()
     raw = penguins.root / "data" / "raw" / "penguins_raw.csv"
     with raw.open(encoding="utf-8", newline="") as file:
         header, *rows = csv.reader(file)
@@ -164,6 +183,7 @@ def test_predictions_for_a_file_need_no_target_and_keep_its_order(penguins: Rend
     penguins.run("python", "-m", "penguins.modeling.predict", tmp_path / "new.csv", tmp_path / "out.csv")
     with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
         answers = list(csv.DictReader(file))
+    assert not list(tmp_path.rglob("mlflow.db"))
     assert [answer["prediction"] for answer in answers] == [row[place] for row in rows[:5]]
     assert sum(float(share) for name, share in answers[0].items() if name != "prediction") == pytest.approx(1)
 
