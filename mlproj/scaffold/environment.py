@@ -108,7 +108,7 @@ _NEEDED = {
     "pre_commit": "pre-commit",
     "pyarrow": "pyarrow",
     "pytest": "pytest",
-    "ruamel.yaml": "ruamel.yaml",
+    "ruamel": "ruamel.yaml",
     "ruff": "ruff",
     "sklearn": "scikit-learn",
     "threadpoolctl": "threadpoolctl",
