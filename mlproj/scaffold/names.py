@@ -34,6 +34,8 @@ _DEPENDENCIES = frozenset(
         "onnxruntime",
         "pandas",
         "pandera",
+        "ruamel",
+        "ruamel_yaml",
         "pip",
         "pre_commit",
         "protobuf",
