@@ -6,8 +6,8 @@ import json
 import os
 import random
 import signal
-import tempfile
-import threading
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,11 +15,10 @@ import duckdb
 import pytest
 
 from mlproj.base.errors import ConfigError
-from mlproj.catalog import source
-from mlproj.catalog.duckdb import opened
 from mlproj.catalog.findings import Column, Findings, Kind, Role, SplitKind, Storage, Task
 from mlproj.catalog.infer import infer
 from mlproj.catalog.source import guess_delimiter
+from tests.support import REPOSITORY
 
 Write = Callable[..., Path]
 
@@ -322,20 +321,44 @@ def test_json_lines_are_known_by_their_content(write: Write, name: str) -> None:
     assert findings.target.positive == "1"
 
 
-def test_an_interruption_is_one_and_leaves_nothing_behind(
-    write: Write, body: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+LONG_QUERY = """
+import sys
+from pathlib import Path
+from mlproj.catalog import source
+from mlproj.catalog.duckdb import opened
+
+with opened(source.examine(Path(sys.argv[1]), delimiter=None, encoding=None)) as table:
+    print("asking", flush=True)
+    table._connection.run("select sum(sin(i)) from range(20000000000) t(i)")
+"""
+
+
+def test_an_interruption_is_one_and_leaves_nothing_behind(write: Write, body: str, tmp_path: Path) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    reading = source.examine(write("size,colour,label\n" + body), delimiter=None, encoding=None)
-
-    def work_for_ever() -> None:
-        with opened(reading) as table:
-            threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
-            table._connection.run("select sum(sin(i)) from range(5000000000) t(i)")
-
-    with pytest.raises(KeyboardInterrupt):
-        work_for_ever()
-
+    path = write("size,colour,label\n" + body)
+    command = [sys.executable, "-c", LONG_QUERY, str(path)]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        env={**os.environ, "TMPDIR": str(place)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "asking\n"
+        for _ in range(20):
+            # As people do: again, when nothing seems to happen.
+            child.send_signal(signal.SIGINT)
+            try:
+                child.wait(timeout=1)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            child.kill()
+        assert child.stderr is not None
+        said = child.stderr.read()
+    assert "KeyboardInterrupt" in said
     assert list(place.iterdir()) == []
