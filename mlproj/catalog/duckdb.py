@@ -8,7 +8,8 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,21 +69,37 @@ class Dates:
 
 
 class Connection:
-    """Statements in, rows out."""
+    """Statements in, rows out.
+
+    Each runs on a thread of its own while the main thread waits: DuckDB looks at signals only now and then,
+    and a Ctrl-C that falls between is lost to it.
+    """
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
 
     def run(self, sql: str) -> None:
-        self._connection.execute(sql)
+        self._wait_for(lambda: self._connection.execute(sql))
 
     def one(self, sql: str) -> tuple[Any, ...]:
-        row: tuple[Any, ...] = self._connection.execute(sql).fetchone()
+        row: tuple[Any, ...] = self._wait_for(lambda: self._connection.execute(sql).fetchone())
         return row
 
     def all(self, sql: str) -> list[tuple[Any, ...]]:
-        rows: list[tuple[Any, ...]] = self._connection.execute(sql).fetchall()
+        rows: list[tuple[Any, ...]] = self._wait_for(lambda: self._connection.execute(sql).fetchall())
         return rows
+
+    def _wait_for(self, ask: Callable[[], Any]) -> Any:
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            asked = pool.submit(ask)
+            try:
+                return asked.result()
+            except KeyboardInterrupt:
+                while not asked.done():
+                    # Again, in case the statement had not begun when it was first told to stop.
+                    self._connection.interrupt()
+                    wait([asked], timeout=0.1)
+                raise
 
 
 class Dictionary:
