@@ -32,10 +32,12 @@ def gates(evidence: Evidence) -> Iterator[Check]:
     else:
         said = f"{benchmark.kind}: {benchmark.metric} {number(benchmark.value)}, from {benchmark.source}"
         yield passed("benchmark", said)
-    if scope.feasibility.verdict is Feasible.NO_GO:
+    if scope.feasibility.verdict is None:
+        yield failed("feasibility", "there is no verdict yet", edit)
+    elif scope.feasibility.verdict is Feasible.NO_GO:
         yield failed("feasibility", "the verdict is no-go", f"{edit} when that has changed, or stop here")
     else:
-        yield passed("feasibility", f"the verdict is {scope.feasibility.verdict or 'still open'}")
+        yield passed("feasibility", f"the verdict is {scope.feasibility.verdict}")
     if scope.ethics.answered:
         yield passed("ethics", "answered")
     else:
