@@ -26,18 +26,8 @@ def gates(evidence: Evidence) -> Iterator[Check]:
         return
     yield _questions(evidence, edit)
     yield _targets(scope, edit)
-    benchmark = scope.feasibility.benchmark
-    if benchmark is None:
-        yield failed("benchmark", "nothing says what the model has to be compared with", edit)
-    else:
-        said = f"{benchmark.kind}: {benchmark.metric} {number(benchmark.value)}, from {benchmark.source}"
-        yield passed("benchmark", said)
-    if scope.feasibility.verdict is None:
-        yield failed("feasibility", "there is no verdict yet", edit)
-    elif scope.feasibility.verdict is Feasible.NO_GO:
-        yield failed("feasibility", "the verdict is no-go", f"{edit} when that has changed, or stop here")
-    else:
-        yield passed("feasibility", f"the verdict is {scope.feasibility.verdict}")
+    yield _benchmark(scope, edit)
+    yield _feasibility(scope, edit)
     if scope.ethics.answered:
         yield passed("ethics", "answered")
     else:
@@ -81,6 +71,23 @@ def _targets(scope: Scope, edit: str) -> Check:
     if not scope.linked:
         return failed("targets", "no business target is `linked_to` an ML or software target", edit)
     return passed("targets", f"{count(len(scope.targets), 'target')}: ML, software and business, linked")
+
+
+def _benchmark(scope: Scope, edit: str) -> Check:
+    benchmark = scope.feasibility.benchmark
+    if benchmark is None:
+        return failed("benchmark", "nothing says what the model has to be compared with", edit)
+    said = f"{benchmark.kind}: {benchmark.metric} {number(benchmark.value)}, from {benchmark.source}"
+    return passed("benchmark", said)
+
+
+def _feasibility(scope: Scope, edit: str) -> Check:
+    verdict = scope.feasibility.verdict
+    if verdict is None:
+        return failed("feasibility", "there is no verdict yet", edit)
+    if verdict is Feasible.NO_GO:
+        return failed("feasibility", "the verdict is no-go", f"{edit} when that has changed, or stop here")
+    return passed("feasibility", f"the verdict is {verdict}")
 
 
 def _sign_off(scope: Scope) -> Check:
