@@ -1,0 +1,1 @@
+"""Served predictions, read back: from hot segments, sealed days, or PostgreSQL."""

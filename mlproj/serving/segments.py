@@ -1,0 +1,145 @@
+"""The prediction log as files: one SQLite database a day, `log/2026-11-23.db`.
+
+Days are UTC and follow from the ids, so an id names its file. Older days are sealed to Parquet
+(`sealing.py`), which `mlproj.monitoring.records` reads; here is only what SQLite can answer, since the
+gateway uses it and loads nothing heavier.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+from mlproj.serving import ids
+from mlproj.serving.record import COLUMNS, Record
+
+# One statement a page, so that no reader holds a snapshot for long: a snapshot keeps the log's WAL growing.
+_PAGE = 10_000
+_WAIT_S = 5.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS prediction (
+    id INTEGER PRIMARY KEY,
+    arrived_us INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    row INTEGER NOT NULL,
+    deployment INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    share REAL NOT NULL,
+    version INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    engine TEXT NOT NULL,
+    entity TEXT,
+    sticky INTEGER NOT NULL,
+    features BLOB NOT NULL,
+    output TEXT,
+    score REAL,
+    confidence REAL,
+    decision TEXT,
+    status INTEGER NOT NULL,
+    error TEXT,
+    latency_us INTEGER NOT NULL,
+    unseen TEXT
+);
+CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL);
+"""
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM prediction"
+
+
+def folder(home: Path) -> Path:
+    return home / "log"
+
+
+def path(home: Path, day: date) -> Path:
+    return folder(home) / f"{day.isoformat()}.db"
+
+
+def sealed_path(home: Path, day: date) -> Path:
+    return folder(home) / f"{day.isoformat()}.parquet"
+
+
+def hot_days(home: Path) -> list[date]:
+    """The days that have a database, oldest first."""
+    return _days(home, ".db")
+
+
+def sealed_days(home: Path) -> list[date]:
+    """The days that have a Parquet file, oldest first."""
+    return _days(home, ".parquet")
+
+
+def create(file: Path, *, wait_s: float) -> sqlite3.Connection:
+    """Open a day to write to, making it if there is none; may be used from any one thread at a time."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(file, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.executescript(_SCHEMA)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def read(file: Path) -> sqlite3.Connection:
+    """Open a day to read; sees all that is committed, also what a killed writer left in its WAL."""
+    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_S)
+
+
+def find(home: Path, number: int) -> Record | None:
+    """The record with that id, if its day is not sealed and has it."""
+    file = path(home, ids.day(number))
+    if not file.exists():
+        return None
+    with closing(read(file)) as connection:
+        row = connection.execute(f"{_SELECT} WHERE id = ?", (number,)).fetchone()
+    return None if row is None else _record(row)
+
+
+def last_id(home: Path) -> int:
+    """No id in the log is larger; 0 for an empty log. (Of a sealed day it is the largest the day could have.)"""
+    for day in sorted({*hot_days(home), *sealed_days(home)}, reverse=True):
+        if sealed_path(home, day).exists():
+            return ids.bounds(day)[1] - 1
+        with closing(read(path(home, day))) as connection:
+            largest = connection.execute("SELECT max(id) FROM prediction").fetchone()[0]
+        if largest is not None:
+            return int(largest)
+    return 0
+
+
+def rows(home: Path, since_id: int, until_id: int = ids.LARGEST + 1) -> Iterator[Record]:
+    """The records of unsealed days with since_id <= id < until_id, in the order of their ids."""
+    for day in hot_days(home):
+        first, past = ids.bounds(day)
+        if past > since_id and first < until_id:
+            yield from day_rows(path(home, day), max(since_id, first), min(until_id, past))
+
+
+def day_rows(file: Path, since_id: int, until_id: int) -> Iterator[Record]:
+    """The same of one database."""
+    with closing(read(file)) as connection:
+        query = f"{_SELECT} WHERE id >= ? AND id < ? ORDER BY id LIMIT {_PAGE}"
+        while page := connection.execute(query, (since_id, until_id)).fetchall():
+            yield from map(_record, page)
+            since_id = page[-1][0] + 1
+
+
+def _days(home: Path, suffix: str) -> list[date]:
+    found = []
+    for file in folder(home).glob(f"*{suffix}"):
+        try:
+            found.append(date.fromisoformat(file.stem))
+        except ValueError:
+            continue  # a copy or a temporary file that somebody put here
+    return sorted(found)
+
+
+def _record(row: tuple[object, ...]) -> Record:
+    record = Record._make(row)
+    return record._replace(sticky=bool(record.sticky))
