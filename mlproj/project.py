@@ -6,7 +6,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Project:
     data_doc: Path
     decisions: Path
     store: Path
+    serving: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def find(cls, start: Path | None = None) -> Project:
@@ -81,6 +82,7 @@ class Project:
             data_doc=located["data"],
             decisions=located["decisions"],
             store=located["store"],
+            serving=_table(said, "serving", path),
         )
 
     @property
@@ -101,6 +103,12 @@ class Project:
     def cache(self) -> Path:
         """What can be thrown away at any time; ignored by git."""
         return self.root / ".mlproj" / "cache"
+
+    @property
+    def home(self) -> Path:
+        """What must outlive this work tree: deployments, predictions, the default remote."""
+        base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+        return Path(base) / "mlproj" / self.id
 
     def relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()

@@ -26,7 +26,18 @@ GITCONFIG = """\
 	auto = 0
 """
 # What would let a developer's own set-up into a test.
-_FOREIGN = ("GIT_", "XDG_", "DVC_", "MLFLOW_", "VIRTUAL_ENV", "CONDA_", "SOURCE_DATE_EPOCH", "GITHUB_")
+_FOREIGN = (
+    "GIT_",
+    "XDG_",
+    "DVC_",
+    "MLFLOW_",
+    "VIRTUAL_ENV",
+    "CONDA_",
+    "SOURCE_DATE_EPOCH",
+    "GITHUB_",
+    "MAKE",
+    "MFLAGS",
+)
 
 
 def fenced(home: Path) -> dict[str, str]:

@@ -1,0 +1,111 @@
+"""How a project is served: the table `[serving]` of `mlproj.toml`, checked as a whole."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from mlproj.base.errors import ConfigError, nearest
+from mlproj.project import MARKER, Project
+
+TOKEN = "MLPROJ_TOKEN"
+POSTGRES = "MLPROJ_POSTGRES"
+_SHORTEST_TOKEN = 16
+
+
+class LogPolicy(StrEnum):
+    """What happens to a request that cannot be logged: refused with 503, or answered and counted."""
+
+    CLOSED = "closed"
+    DEGRADE = "degrade"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Times in seconds, sizes in MB. `queue` is how many requests may wait for the primary."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    timeout_s: float = 5.0
+    queue: int = 1024
+    max_rows: int = 1000
+    max_body_mb: float = 4.0
+    memory_mb: int = 4096
+    log_policy: LogPolicy = LogPolicy.CLOSED
+    postgres: str | None = None
+    token: str | None = None
+
+    @property
+    def is_public(self) -> bool:
+        try:
+            return not ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host != "localhost"
+
+
+_POSITIVE = ("timeout_s", "queue", "max_rows", "max_body_mb", "memory_mb")
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "host": str,
+    "port": int,
+    "timeout_s": (int, float),
+    "queue": int,
+    "max_rows": int,
+    "max_body_mb": (int, float),
+    "memory_mb": int,
+    "log_policy": str,
+    "postgres": str,
+}
+
+
+def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
+    """What `mlproj.toml` says, the environment over it, and what was `given` on the command line over both.
+
+    Raises ConfigError, naming the key, for what cannot be used, and for a public address without a token.
+    """
+    said: dict[str, Any] = dict(project.serving)
+    for key, value in said.items():
+        _check(key, value)
+    if environ.get(POSTGRES):
+        said["postgres"] = environ[POSTGRES]
+    said |= {key: value for key, value in given.items() if value is not None}
+    if "log_policy" in said:
+        said["log_policy"] = LogPolicy(said["log_policy"])
+    settings = Settings(**said, token=environ.get(TOKEN) or None)
+    if settings.is_public and settings.token is None:
+        raise ConfigError(
+            f"`{settings.host}` can be reached from other machines, and there is no token",
+            hint=f"set one: `export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`",
+        )
+    if settings.token is not None and len(settings.token) < _SHORTEST_TOKEN:
+        raise ConfigError(
+            f"`{TOKEN}` is shorter than {_SHORTEST_TOKEN} characters, so it could be guessed",
+            hint=f"set another: `export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`",
+        )
+    return settings
+
+
+def _check(key: str, value: Any) -> None:
+    if key not in _TYPES:
+        known = [entry.name for entry in fields(Settings) if entry.name != "token"]
+        near = nearest(key, known)
+        raise ConfigError(
+            f"`{MARKER}`: `[serving]` has no key `{key}`",
+            hint=f"did you mean `{near}`?" if near else f"the keys are {', '.join(known)}",
+        )
+    wrong = not isinstance(value, _TYPES[key]) or isinstance(value, bool)
+    if wrong or (key in _POSITIVE and value <= 0) or (key == "port" and not 0 <= value <= 65535):
+        wanted = (
+            "a text" if _TYPES[key] is str else "a port, 0 to 65535" if key == "port" else "a number above 0"
+        )
+        raise ConfigError(
+            f"`{MARKER}`: `[serving] {key}` is `{value}`; {wanted} is wanted", hint=f"edit `{MARKER}`"
+        )
+    if key == "log_policy" and value not in tuple(LogPolicy):
+        raise ConfigError(
+            f"`{MARKER}`: `[serving] log_policy` is `{value}`",
+            hint=f"the policies are {' and '.join(f'`{policy}`' for policy in LogPolicy)}",
+        )
