@@ -15,6 +15,7 @@ from mlproj.project import MARKER, Project
 TOKEN = "MLPROJ_TOKEN"
 POSTGRES = "MLPROJ_POSTGRES"
 _SHORTEST_TOKEN = 16
+_SET_ONE = f"`export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`"
 
 
 class LogPolicy(StrEnum):
@@ -78,12 +79,12 @@ def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any
     if settings.is_public and settings.token is None:
         raise ConfigError(
             f"`{settings.host}` can be reached from other machines, and there is no token",
-            hint=f"set one: `export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`",
+            hint=f"set one: {_SET_ONE}",
         )
     if settings.token is not None and len(settings.token) < _SHORTEST_TOKEN:
         raise ConfigError(
             f"`{TOKEN}` is shorter than {_SHORTEST_TOKEN} characters, so it could be guessed",
-            hint=f"set another: `export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`",
+            hint=f"set another: {_SET_ONE}",
         )
     return settings
 
