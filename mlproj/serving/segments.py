@@ -44,8 +44,12 @@ CREATE TABLE IF NOT EXISTS prediction (
     latency_us INTEGER NOT NULL,
     unseen TEXT
 );
-CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, at_us INTEGER NOT NULL);
+CREATE INDEX IF NOT EXISTS newcomer ON prediction (request_id) WHERE role <> 'primary';
+CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, space BLOB NOT NULL);
 """
+# What SQLite says to an insert into a day that is being turned into Parquet.
+SEALED = "this day is sealed"
+_SEAL = f"CREATE TRIGGER sealed BEFORE INSERT ON prediction BEGIN SELECT RAISE(ABORT, '{SEALED}'); END"
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM prediction"
 
 
@@ -73,7 +77,7 @@ def sealed_days(home: Path) -> list[date]:
 
 def create(file: Path, *, wait_s: float) -> sqlite3.Connection:
     """Open a day to write to, making it if there is none; may be used from any one thread at a time."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     connection = sqlite3.connect(file, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -102,7 +106,7 @@ def find(home: Path, number: int) -> Record | None:
 
 
 def last_id(home: Path) -> int:
-    """No id in the log is larger; 0 for an empty log. (Of a sealed day it is the largest the day could have.)"""
+    """No id in the log is larger; 0 for an empty log. For a sealed day, the largest that day could have."""
     for day in sorted({*hot_days(home), *sealed_days(home)}, reverse=True):
         if sealed_path(home, day).exists():
             return ids.bounds(day)[1] - 1
