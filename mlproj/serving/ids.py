@@ -51,8 +51,7 @@ class Generator:
     def new(self) -> int:
         now = (self._clock_ns() // 1_000_000 - EPOCH_MS) << _SEQUENCE_BITS
         last = self._last + 1
-        if now > last:
-            last = now
+        last = max(last, now)
         self._last = last
         number = (last >> _SEQUENCE_BITS << _SHIFT) | self._node | (last & _LAST_SEQUENCE)
         if number > LARGEST:

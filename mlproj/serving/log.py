@@ -298,7 +298,7 @@ class _Checkpoints:
         if file is None:
             return
         try:
-            address = f"{file.absolute().as_uri()}?mode=rw"
+            address = f"{file.absolute().as_uri()}?mode=rw"  # never makes a file that is not there
             with contextlib.closing(
                 sqlite3.connect(address, uri=True, timeout=self._lock_wait_s)
             ) as connection:

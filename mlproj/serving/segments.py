@@ -95,6 +95,16 @@ def read(file: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT_S)
 
 
+def seal(connection: sqlite3.Connection) -> None:
+    """Within a transaction: from its commit on, nobody adds a row to this file, however they hold it open."""
+    connection.execute(_SEAL)
+
+
+def is_sealed(connection: sqlite3.Connection) -> bool:
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'trigger' AND name = 'sealed'"
+    return connection.execute(query).fetchone() is not None
+
+
 def find(home: Path, number: int) -> Record | None:
     """The record with that id, if its day is not sealed and has it."""
     file = path(home, ids.day(number))
@@ -128,10 +138,15 @@ def rows(home: Path, since_id: int, until_id: int = ids.LARGEST + 1) -> Iterator
 def day_rows(file: Path, since_id: int, until_id: int) -> Iterator[Record]:
     """The same of one database."""
     with closing(read(file)) as connection:
-        query = f"{_SELECT} WHERE id >= ? AND id < ? ORDER BY id LIMIT {_PAGE}"
-        while page := connection.execute(query, (since_id, until_id)).fetchall():
-            yield from map(_record, page)
-            since_id = page[-1][0] + 1
+        yield from pages(connection, since_id, until_id)
+
+
+def pages(connection: sqlite3.Connection, since_id: int, until_id: int) -> Iterator[Record]:
+    """The same of an open database; holds no snapshot between its statements."""
+    query = f"{_SELECT} WHERE id >= ? AND id < ? ORDER BY id LIMIT {_PAGE}"
+    while page := connection.execute(query, (since_id, until_id)).fetchall():
+        yield from map(_record, page)
+        since_id = page[-1][0] + 1
 
 
 def _days(home: Path, suffix: str) -> list[date]:
