@@ -121,7 +121,7 @@ def verify(folder: Path) -> None:
 
 
 def digest(folder: Path) -> str:
-    """SHA-256 of package.json in hexadecimal: it holds the digests of all the others, so it stands for all."""
+    """SHA-256 of package.json in hexadecimal; it holds the digests of all others, so it stands for all."""
     try:
         return _sha256(folder / NAME)
     except OSError as error:
@@ -142,18 +142,16 @@ class _Entry:
         if value is None and default is not ...:
             return default
         if not _is(value, kind):
-            known = kind if isinstance(kind, tuple) else (kind,)
-            wanted = " or ".join(_WORDS[get_origin(one) or one] for one in known)
             found = "is missing" if name not in self.said else f"is {json.dumps(value)[:60]}"
-            self.wrong.append(f"`{self.place}{name}` {found}, {wanted} is wanted")
-            return _EMPTY[get_origin(known[0]) or known[0]]
+            self.wrong.append(f"`{self.place}{name}` {found}, {_WORDS[_plain(kind)]} is wanted")
+            return _EMPTY[_plain(kind)]
         return value
 
     def entry(self, name: str) -> _Entry:
-        return _Entry(self.get(name, dict), f"{self.place}{name}.", self.wrong)
+        return _Entry(self.get(name, dict[str, Any]), f"{self.place}{name}.", self.wrong)
 
     def entries(self, name: str) -> Iterator[_Entry]:
-        for at, said in enumerate(self.get(name, list[dict])):
+        for at, said in enumerate(self.get(name, list[dict[str, Any]])):
             yield _Entry(said, f"{self.place}{name}[{at}].", self.wrong)
 
 
@@ -162,9 +160,15 @@ _WORDS |= {list: "a list", dict: "an object"}
 _EMPTY: dict[type, Any] = {str: "", bool: False, int: 0, float: 0.0, list: [], dict: {}}
 
 
+def _plain(kind: Any) -> Any:
+    """`list` for `list[str]`, and a type without parameters itself."""
+    origin: Any = get_origin(kind)
+    return origin or kind
+
+
 def _is(value: Any, kind: Any) -> bool:
-    if isinstance(kind, tuple):
-        return any(_is(value, one) for one in kind)
+    if kind is Any:
+        return True
     origin = get_origin(kind)
     if origin is list:
         return isinstance(value, list) and all(_is(item, get_args(kind)[0]) for item in value)
@@ -198,10 +202,10 @@ def _package(folder: Path, said: _Entry) -> Package:
         inputs=tuple(map(_input, said.entries("inputs"))),
         outputs=Outputs(
             kind=outputs.get("kind", str),
-            classes=tuple(outputs.get("classes", list, [])),
+            classes=tuple(outputs.get("classes", list[Any], [])),
             positive=outputs.said.get("positive"),
         ),
-        example=said.get("example", dict),
+        example=said.get("example", dict[str, Any]),
         tolerance=said.entry("recorded").get("tolerance", float),
     )
 
