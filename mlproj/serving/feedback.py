@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ CREATE INDEX IF NOT EXISTS by_entity ON feedback (entity) WHERE entity IS NOT NU
 """
 _COLUMNS = "prediction_id, entity, since_us, until_us, kind, value, at_us, arrived_us, source"
 _INSERT = f"INSERT OR IGNORE INTO feedback (digest, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SUBJECTS = ("prediction_id = ?", "entity = ? AND since_us = ? AND until_us = ?")
 # The last one wins; `seq` decides between two that arrived in the same microsecond.
 _ORDER = "ORDER BY at_us, arrived_us, seq"
 
@@ -79,12 +81,15 @@ class Store:
     def add(self, feedback: Sequence[Feedback]) -> Added:
         """Keep all of them or none; durable when it returns. Raises MlprojError if it cannot be."""
         now_us = int(clock.now().timestamp() * 1e6)
-        rows = [_row(item, now_us) for item in feedback]
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 before = self._connection.total_changes
-                self._connection.executemany(_INSERT, rows)
+                for timed, run in groupby(feedback, key=lambda item: item.at_us != 0):
+                    if timed:
+                        self._connection.executemany(_INSERT, (_row(item, now_us) for item in run))
+                    else:
+                        self._add_untimed(run, now_us)
                 new = self._connection.total_changes - before
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -93,39 +98,53 @@ class Store:
                 raise
         except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
             raise MlprojError(f"the feedback could not be written: {error}") from error
-        return Added(new=new, known=len(rows) - new)
+        return Added(new=new, known=len(feedback) - new)
 
     def close(self) -> None:
         self._connection.close()
+
+    def _add_untimed(self, feedback: Iterable[Feedback], now_us: int) -> None:
+        """Without a time, what the same source said last tells a repetition from a change of mind."""
+        for item in feedback:
+            subject, values = _SUBJECTS[item.prediction_id is None], _row(item, now_us)
+            last = self._connection.execute(
+                f"SELECT seq, value FROM feedback WHERE {subject} AND kind = ? AND source = ?"
+                " ORDER BY seq DESC LIMIT 1",
+                (
+                    *([item.prediction_id] if item.prediction_id is not None else values[2:5]),
+                    item.kind.value,
+                    item.source,
+                ),
+            ).fetchone()
+            if last is None or last[1] != item.value:
+                self._connection.execute(_INSERT, _row(item, now_us, after=last and last[0]))
 
 
 def path(home: Path) -> Path:
     return home / "feedback.db"
 
 
-def of_prediction(
-    home: Path, number: int, *, entity: str | None = None, arrived_us: int = 0
-) -> list[Feedback]:
-    """What was said of one prediction, by its id or by its entity and arrival; the one that counts last."""
-    where = "prediction_id = ? OR (entity = ? AND since_us <= ? AND until_us > ?)"
-    return list(_select(home, where, (number, entity, arrived_us, arrived_us)))
+def said(home: Path, numbers: Iterable[int], entities: Iterable[str]) -> list[Feedback]:
+    """What was said of these predictions and these entities, the one that counts last."""
+    where = "prediction_id IN (SELECT value FROM json_each(?)) OR entity IN (SELECT value FROM json_each(?))"
+    return list(_select(home, where, (json.dumps(list(numbers)), json.dumps(list(entities)))))
 
 
-def rows(home: Path, *, since_seq: int = 0) -> Iterator[tuple[int, Feedback]]:
-    """All feedback with its sequence number, in the order it came, after the given number."""
+def rows(home: Path) -> Iterator[Feedback]:
+    """All feedback in the order it came."""
+    return (one for _, _, one in digests(home))
+
+
+def digests(home: Path, *, since_seq: int = 0) -> Iterator[tuple[int, bytes, Feedback]]:
+    """What came after that number, each with its own number and digest."""
     if not path(home).exists():
         return
     with closing(segments.read(path(home))) as connection:
-        query = f"SELECT seq, {_COLUMNS} FROM feedback WHERE seq > ? ORDER BY seq LIMIT {_PAGE}"
+        query = f"SELECT seq, digest, {_COLUMNS} FROM feedback WHERE seq > ? ORDER BY seq LIMIT {_PAGE}"
         while page := connection.execute(query, (since_seq,)).fetchall():
-            for seq, *row in page:
-                yield seq, _feedback(row)
+            for seq, digest, *row in page:
+                yield seq, digest, _feedback(row)
             since_seq = page[-1][0]
-
-
-def in_order(home: Path) -> Iterator[Feedback]:
-    """All feedback, the one that counts last."""
-    return _select(home, "true", ())
 
 
 def read(file: Path, *, source: str | None = None) -> list[Feedback]:
@@ -151,10 +170,11 @@ def read(file: Path, *, source: str | None = None) -> list[Feedback]:
     if wrong:
         more = len(wrong) - _SHOWN_ERRORS
         shown = "\n".join(f"    {line}" for line in wrong[:_SHOWN_ERRORS])
+        lines = "1 wrong line" if len(wrong) == 1 else f"{len(wrong):,} wrong lines"
         if more > 0:
             shown += f"\n    and {more:,} more"
         raise ConfigError(
-            f"`{file}` has {len(wrong):,} wrong line{'s' if len(wrong) > 1 else ''}; nothing was imported:\n{shown}",
+            f"`{file}` has {lines}; nothing was imported:\n{shown}",
             hint="a line names `prediction_id`, or `entity` with `since` and `until`; says `label` or "
             "`decision`; and may say `at` and `source`",
         )
@@ -165,8 +185,8 @@ def parse(fields: Mapping[str, Any], *, source: str) -> Feedback:
     """One feedback from its fields, as in a line of a file or in the body of `POST /feedback`.
 
     `prediction_id`, or `entity` with the times `since` (included) and `until` (not); `label` or `decision`;
-    `at`, when that became so (default: now), and `source`. Times are ISO 8601, UTC where they name no zone.
-    Raises ConfigError saying what is wrong.
+    `at`, when that became so (default: when it is kept), and `source`. Times are ISO 8601, in UTC where they
+    name no zone. Raises ConfigError saying what is wrong.
     """
     for name in fields:
         if name not in _FIELDS:
@@ -182,7 +202,7 @@ def parse(fields: Mapping[str, Any], *, source: str) -> Feedback:
     return Feedback(
         kind=kinds[0],
         value=_value(given[kinds[0].value], kinds[0].value),
-        at_us=_time(given, "at") if "at" in given else int(clock.now().timestamp() * 1e6),
+        at_us=_time(given, "at") if "at" in given else 0,
         source=_text(given, "source") if "source" in given else source,
         prediction_id=prediction,
         entity=window[0],
@@ -238,7 +258,8 @@ def _time(given: Mapping[str, Any], name: str) -> int:
         since_1970 = moment - datetime(1970, 1, 1, tzinfo=UTC)
     except (ValueError, OverflowError):
         raise ConfigError(
-            f"`{name}` is not a time: `{str(given[name])[:40]}` (wanted: `2026-11-23` or `2026-11-23T14:30:00Z`)"
+            f"`{name}` is not a time: `{str(given[name])[:40]}`"
+            " (wanted: `2026-11-23` or `2026-11-23T14:30:00Z`)"
         ) from None
     return since_1970.days * 86_400_000_000 + since_1970.seconds * 1_000_000 + since_1970.microseconds
 
@@ -283,18 +304,13 @@ def _json_lines(stream: Iterable[str], wrong: list[str]) -> Iterator[tuple[int, 
             wrong.append(f"line {number}: not a JSON object")
 
 
-def _row(item: Feedback, now_us: int) -> tuple[Any, ...]:
-    said = [
-        item.prediction_id,
-        item.entity,
-        item.since_us,
-        item.until_us,
-        item.kind.value,
-        item.value,
-        item.at_us,
-    ]
-    digest = hashlib.sha256(json.dumps([*said, item.source]).encode()).digest()[:16]
-    return (digest, *said, item.arrived_us or now_us, item.source)
+def _row(item: Feedback, now_us: int, *, after: int | None = None) -> tuple[Any, ...]:
+    subject = [item.prediction_id, item.entity, item.since_us, item.until_us]
+    said = [item.kind.value, item.value]
+    told = json.dumps([*subject, *said, item.at_us, item.source, after])
+    arrived_us = item.arrived_us or now_us
+    digest = hashlib.sha256(told.encode()).digest()[:16]
+    return (digest, *subject, *said, item.at_us or arrived_us, arrived_us, item.source)
 
 
 def _select(home: Path, where: str, parameters: Sequence[Any]) -> Iterator[Feedback]:

@@ -61,7 +61,7 @@ class Feedback:
 
     Names either a prediction, or an entity with the time window (microseconds since 1970, `since_us`
     included, `until_us` not) in which its predictions lie. `at_us` is when it became so, `arrived_us` when
-    we were told.
+    we were told; 0 for what nobody said, which the store fills in.
     """
 
     kind: Kind

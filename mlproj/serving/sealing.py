@@ -151,10 +151,8 @@ def _seal_day(home: Path, day: date) -> Sealed:
     scratch = segments.folder(home) / f".sealing-{day.isoformat()}"
     opened = sqlite3.connect(database, timeout=_WAIT_S, isolation_level=None)
     with contextlib.closing(opened) as connection, _emptied(scratch):
-        if segments.is_sealed(connection):
-            count = 0  # the run before this one died after the seal: the file is there
-        else:
-            count = _publish(connection, day, target, scratch)
+        # Already sealed: the run before this one died with the file in place, and the database still there.
+        count = 0 if segments.is_sealed(connection) else _publish(connection, day, target, scratch)
         # Before the files go one by one, all is in the first of them: a WAL left alone must hold nothing
         # that a new database of that name could take for its own.
         busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -271,7 +269,8 @@ def _convert(duck: duckdb.DuckDBPyConnection, chunks: Sequence[str], made: Path)
         f" AND coalesce(types[{at}], 'NULL') IN "
         + ("('NULL', 'DOUBLE', 'BIGINT', 'UBIGINT')" if name in numeric else "('NULL', 'VARCHAR')")
         + (
-            f" AND (types[{at}] NOT IN ('BIGINT', 'UBIGINT') OR abs(TRY_CAST(texts[{at}] AS DOUBLE)) < {_EXACT})"
+            f" AND (types[{at}] NOT IN ('BIGINT', 'UBIGINT')"
+            f" OR abs(TRY_CAST(texts[{at}] AS DOUBLE)) < {_EXACT})"
             if name in numeric
             else ""
         )
@@ -291,7 +290,8 @@ def _convert(duck: duckdb.DuckDBPyConnection, chunks: Sequence[str], made: Path)
     )
     duck.execute(
         f"""COPY (
-            SELECT {plain}, CASE WHEN NOT typed THEN coalesce(features_raw, encode(features)) END AS features_raw
+            SELECT {plain},
+                CASE WHEN NOT typed THEN coalesce(features_raw, encode(features)) END AS features_raw
                 {", " + typed if typed else ""}
             FROM (SELECT *, coalesce(({fits or "false"}){kinds}, false) AS typed FROM (
                 SELECT * REPLACE (CASE WHEN json_valid(features) THEN features END AS features,
@@ -367,7 +367,7 @@ def _select(file: Path, where: str, parameters: Sequence[Any]) -> Iterator[Recor
         while page := found.fetchmany(_PAGE):
             for row in page:
                 record = Record._make(row[: len(COLUMNS)])
-                if record.features is None:  # type: ignore[redundant-expr]
+                if row[_FEATURES] is None:
                     record = record._replace(features=_features(row, places[record.version], whole))
                 yield record
 

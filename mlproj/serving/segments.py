@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 
 from mlproj.serving import ids
-from mlproj.serving.record import COLUMNS, Record
+from mlproj.serving.record import COLUMNS, Record, Role
 
 # One statement a page, so that no reader holds a snapshot for long: a snapshot keeps the log's WAL growing.
 _PAGE = 10_000
@@ -113,6 +113,17 @@ def find(home: Path, number: int) -> Record | None:
     with closing(read(file)) as connection:
         row = connection.execute(f"{_SELECT} WHERE id = ?", (number,)).fetchone()
     return None if row is None else _record(row)
+
+
+def related(connection: sqlite3.Connection, record: Record, since_id: int, until_id: int) -> list[Record]:
+    """The other records of the same row of the same request, in one open day."""
+    same = f"{_SELECT} WHERE request_id = ? AND row = ? AND id <> ? AND id >= ? AND id < ?"
+    given = (record.request_id, record.row, record.id, since_id, until_id)
+    # By index the newcomers' records; the primary's (most rows, and not indexed) from the newest on.
+    found = connection.execute(f"{same} AND role <> 'primary'", given).fetchall()
+    if record.role != Role.PRIMARY:
+        found += connection.execute(f"{same} AND role = 'primary' ORDER BY id DESC LIMIT 1", given).fetchall()
+    return sorted(map(_record, found))
 
 
 def last_id(home: Path) -> int:

@@ -1,0 +1,351 @@
+"""Served predictions read back, from wherever they lie: hot segments, sealed days, or PostgreSQL.
+
+    python -m mlproj.monitoring.records HOME ID        one prediction as JSON
+
+Feedback is joined here, at read: of several that speak of a prediction, the last one by the time it became
+true counts, then by arrival. What was told of a prediction holds for the shadow's answer to the same row too.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import json
+import os
+import sqlite3
+import sys
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+from mlproj.base.errors import ConfigError, MlprojError
+from mlproj.serving import feedback, ids, sealing, segments
+from mlproj.serving.record import Feedback, Kind, Record, Role
+
+POSTGRES_ENV = "MLPROJ_POSTGRES"
+HEADER = ("date", "model", "model version", "feature inputs", "output")
+
+_PAGE = 5_000
+# A shadow answers after the primary, from a bounded queue: this long after at most, or it was dropped.
+_APART = timedelta(minutes=2)
+# Rows of primaries whose shadow may still come, while reading in order.
+_RECENT = 200_000
+# An id is given when the request is read, and its arrival may be taken a little earlier.
+_SKEW = timedelta(hours=1)
+
+
+class Reader(Protocol):
+    """One place where records and feedback lie; all ranges of ids are without their end."""
+
+    def find(self, number: int) -> Record | None: ...
+    def related(self, record: Record, since_id: int, until_id: int) -> list[Record]: ...
+    def rows(self, since_id: int, until_id: int) -> Iterator[Record]: ...
+    def said(self, numbers: Iterable[int], entities: Iterable[str]) -> list[Feedback]: ...
+    def all_said(self) -> Iterator[Feedback]: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A prediction, what was said of it (the one that counts last), and the other answers to the same row."""
+
+    record: Record
+    feedback: tuple[Feedback, ...]
+    related: tuple[Record, ...]
+
+
+def reader(home: Path, *, postgres: str | None = None) -> Reader:
+    """PostgreSQL where its URL is given or named by the environment, else this machine's files."""
+    url = postgres or os.environ.get(POSTGRES_ENV)
+    if url:
+        from mlproj.serving.postgres import Archive
+
+        return Archive(url)
+    return Local(home)
+
+
+def get(home: Path, number: int, *, postgres: str | None = None) -> Found | None:
+    """The prediction with that id; None if there is none."""
+    source = reader(home, postgres=postgres)
+    record = source.find(number)
+    if record is None:
+        return None
+    moment = ids.moment(number)
+    related = source.related(record, ids.at(moment - _APART), ids.at(moment + _APART))
+    about = [record, *(other for other in related if other.role == Role.PRIMARY)]
+    said = source.said([one.id for one in about], [record.entity] if record.entity is not None else [])
+    heard = tuple(one for one in said if any(_speaks_of(one, about_one) for about_one in about))
+    return Found(record=record, feedback=heard, related=tuple(related))
+
+
+def since(
+    home: Path, number: int, *, until: int | None = None, postgres: str | None = None
+) -> Iterator[Record]:
+    """The records with number <= id < until, in the order of their ids."""
+    return reader(home, postgres=postgres).rows(number, ids.LARGEST + 1 if until is None else until)
+
+
+def labelled(
+    home: Path,
+    number: int,
+    *,
+    until: int | None = None,
+    kind: Kind = Kind.LABEL,
+    postgres: str | None = None,
+) -> Iterator[tuple[Record, Feedback | None]]:
+    """The same records, each with the feedback of that kind that counts, if any came."""
+    source = reader(home, postgres=postgres)
+    records = source.rows(number, ids.LARGEST + 1 if until is None else until)
+    recent: OrderedDict[tuple[str, int], int] = OrderedDict()
+    while page := list(islice(records, _PAGE)):
+        partners = [_partner(record, recent) for record in page]
+        numbers = {record.id for record in page} | {partner for partner in partners if partner is not None}
+        entities = {record.entity for record in page if record.entity is not None}
+        by_id: dict[int, list[tuple[int, Feedback]]] = {}
+        by_entity: dict[str, list[tuple[int, Feedback]]] = {}
+        for place, one in enumerate(source.said(numbers, entities)):
+            if one.kind is not kind:
+                continue
+            if one.prediction_id is not None:
+                by_id.setdefault(one.prediction_id, []).append((place, one))
+            elif one.entity is not None:
+                by_entity.setdefault(one.entity, []).append((place, one))
+        for record, partner in zip(page, partners, strict=True):
+            heard = [*by_id.get(record.id, ())]
+            if partner is not None:
+                heard += by_id.get(partner, ())
+            if record.entity is not None:
+                heard += [
+                    placed for placed in by_entity.get(record.entity, ()) if _speaks_of(placed[1], record)
+                ]
+            yield record, max(heard, key=lambda placed: placed[0])[1] if heard else None
+
+
+def unmatched(
+    home: Path, feedback: Iterable[Feedback] | None = None, *, postgres: str | None = None
+) -> list[Feedback]:
+    """Of the feedback given (default: all that is kept), what speaks of no prediction in the log."""
+    source = reader(home, postgres=postgres)
+    given = list(source.all_said() if feedback is None else feedback)
+    numbers = sorted({one.prediction_id for one in given if one.prediction_id is not None})
+    here = _known(source, numbers)
+    windows: dict[str, list[Feedback]] = {}
+    for one in given:
+        if one.entity is not None:
+            windows.setdefault(one.entity, []).append(one)
+    hit: set[int] = set()
+    if windows:
+        first = _at_us(min(one.since_us or 0 for each in windows.values() for one in each)) - _SKEW
+        past = _at_us(max(one.until_us or 0 for each in windows.values() for one in each)) + _SKEW
+        for record in source.rows(ids.at(first), ids.at(past)):
+            for one in windows.get(record.entity or "", ()):
+                if _speaks_of(one, record):
+                    hit.add(id(one))
+    return [one for one in given if one.prediction_id not in here and id(one) not in hit]
+
+
+def export_csv(
+    home: Path,
+    stream: TextIO,
+    *,
+    model: str,
+    since: int = 0,
+    until: int | None = None,
+    postgres: str | None = None,
+) -> int:
+    """Write records as `date,model,model version,feature inputs,output`; returns how many.
+
+    Features and output are JSON; of an attempt that failed, the output is its status and error.
+    """
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(HEADER)
+    count = 0
+    records = reader(home, postgres=postgres).rows(since, ids.LARGEST + 1 if until is None else until)
+    for record in records:
+        inputs = record.features.decode("utf-8", "replace")
+        writer.writerow((_shown(record.arrived_us), model, record.version, inputs, _output(record)))
+        count += 1
+    return count
+
+
+def as_json(found: Found) -> dict[str, Any]:
+    """A prediction as `GET /predictions/{id}` shows it."""
+    return {
+        **record_json(found.record),
+        "feedback": [_feedback_json(one) for one in found.feedback],
+        "related": [record_json(one) for one in found.related],
+    }
+
+
+def record_json(record: Record) -> dict[str, Any]:
+    shown = record._asdict()
+    del shown["id"], shown["arrived_us"]
+    try:
+        shown["features"] = json.loads(record.features)
+    except ValueError:  # a refused body, which may be anything
+        shown["features"] = record.features.decode("utf-8", "replace")
+    shown["output"] = None if record.output is None else json.loads(f"{{{record.output}}}")
+    shown["unseen"] = record.unseen.split("\x1f") if record.unseen else []
+    return {"prediction_id": ids.text(record.id), "arrived": _shown(record.arrived_us), **shown}
+
+
+class Local:
+    """The files of this machine: SQLite for the days that are not sealed yet, DuckDB for the others."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def find(self, number: int) -> Record | None:
+        day = ids.day(number)
+        for _ in range(2):  # the day may be sealed between the two looks
+            try:
+                record = segments.find(self._home, number)
+            except sqlite3.OperationalError:
+                if segments.path(self._home, day).exists():
+                    raise
+                record = None
+            if record is None and segments.sealed_path(self._home, day).exists():
+                record = sealing.find(segments.sealed_path(self._home, day), number)
+            if record is not None or not segments.path(self._home, day).exists():
+                return record
+        return None
+
+    def related(self, record: Record, since_id: int, until_id: int) -> list[Record]:
+        found: dict[int, Record] = {}
+        for day in sorted({ids.day(since_id), ids.day(until_id)}):
+            hot, sealed = segments.path(self._home, day), segments.sealed_path(self._home, day)
+            if hot.exists():
+                with closing(segments.read(hot)) as connection:
+                    others = segments.related(connection, record, since_id, until_id)
+                found |= {other.id: other for other in others}
+            if sealed.exists():
+                others = sealing.related(sealed, record, since_id, until_id)
+                found |= {other.id: other for other in others}
+        return sorted(found.values())
+
+    def rows(self, since_id: int, until_id: int) -> Iterator[Record]:
+        for day in sorted({*segments.hot_days(self._home), *segments.sealed_days(self._home)}):
+            first, past = (max(since_id, ids.bounds(day)[0]), min(until_id, ids.bounds(day)[1]))
+            if first >= past:
+                continue
+            with closing(_Hot(segments.path(self._home, day))) as hot:
+                # Looked for after the database is open: whoever finds neither would miss a day sealed between.
+                sealed = segments.sealed_path(self._home, day)
+                if not sealed.exists():
+                    yield from hot.rows(first, past)
+                    continue
+                merged = heapq.merge(
+                    sealing.rows(sealed, first, past), hot.rows(first, past), key=lambda record: record.id
+                )
+                yield from sealing.distinct(merged)
+
+    def said(self, numbers: Iterable[int], entities: Iterable[str]) -> list[Feedback]:
+        return feedback.said(self._home, numbers, entities)
+
+    def all_said(self) -> Iterator[Feedback]:
+        return feedback.rows(self._home)
+
+
+class _Hot:
+    """A day's database, or nothing where it is sealed; once open it can be read to its end, removed or not."""
+
+    def __init__(self, file: Path) -> None:
+        self._connection: sqlite3.Connection | None = None
+        try:
+            self._connection = segments.read(file)
+        except sqlite3.OperationalError:
+            if file.exists():
+                raise
+
+    def rows(self, since_id: int, until_id: int) -> Iterator[Record]:
+        if self._connection is not None:
+            yield from segments.pages(self._connection, since_id, until_id)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _partner(record: Record, recent: OrderedDict[tuple[str, int], int]) -> int | None:
+    """The id of the primary's answer that a shadow repeated."""
+    key = (record.request_id, record.row)
+    if record.role != Role.PRIMARY:
+        return recent.get(key)
+    recent[key] = record.id
+    if len(recent) > _RECENT:
+        recent.popitem(last=False)
+    return None
+
+
+def _speaks_of(one: Feedback, record: Record) -> bool:
+    if one.prediction_id is not None:
+        return one.prediction_id == record.id
+    return (
+        one.entity == record.entity
+        and one.since_us is not None
+        and one.until_us is not None
+        and one.since_us <= record.arrived_us < one.until_us
+    )
+
+
+def _known(source: Reader, numbers: Sequence[int]) -> set[int]:
+    """Which of the ids, in order, are in the log; one pass over the days that they lie in."""
+    known: set[int] = set()
+    at = 0
+    while at < len(numbers):
+        past = ids.bounds(ids.day(numbers[at]))[1]
+        of_day = set(numbers[at:])
+        of_day = {number for number in of_day if number < past}
+        if len(of_day) < 100:
+            known |= {number for number in of_day if source.find(number) is not None}
+        else:
+            records = source.rows(min(of_day), max(of_day) + 1)
+            known |= of_day & {record.id for record in records}
+        at += len(of_day)
+    return known
+
+
+def _output(record: Record) -> str:
+    if record.output is not None:
+        return f"{{{record.output}}}"
+    return json.dumps({"status": record.status, "error": record.error})
+
+
+def _feedback_json(one: Feedback) -> dict[str, Any]:
+    shown: dict[str, Any] = {one.kind.value: one.value, "at": _shown(one.at_us)}
+    if one.prediction_id is not None:
+        shown["prediction_id"] = ids.text(one.prediction_id)
+    elif one.since_us is not None and one.until_us is not None:
+        shown |= {"entity": one.entity, "since": _shown(one.since_us), "until": _shown(one.until_us)}
+    return {**shown, "source": one.source, "arrived": _shown(one.arrived_us)}
+
+
+def _at_us(moment_us: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)
+
+
+def _shown(moment_us: int) -> str:
+    return _at_us(moment_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def main() -> int:
+    """Exit 0 and the record as JSON; 3 if there is none with that id."""
+    try:
+        if len(sys.argv) != 3:
+            raise ConfigError("a home and an id are wanted")
+        found = get(Path(sys.argv[1]), ids.parse(sys.argv[2]))
+    except MlprojError as error:
+        print(error.message, file=sys.stderr)
+        return int(error.exit_code)
+    if found is None:
+        return 3
+    print(json.dumps(as_json(found), ensure_ascii=False))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
