@@ -564,7 +564,7 @@ class Reader:
             raise bad_request("`id` is a text")
         asked = self.outputs_asked(value)
         columns, wrong = self.tensors(inputs, raw)
-        for name in columns.keys() - set(self.names):
+        for name in sorted(columns.keys() - set(self.names)):
             wrong.append(("unexpected_field", name, 0, "the model has no such input"))
         for field in self.fields:
             if field.name not in columns:
