@@ -1,0 +1,93 @@
+"""
+What the caller is told: JSON and header lines made from a worker's answer, and what was decided on it.
+
+Everything is bytes put together from pieces that are JSON already; nothing is parsed on the way. A row's
+output starts with `"prediction":` and goes on with `,"confidence":` for classes. Quotes within a label are
+escaped, so neither can stand inside one.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mlproj.serving.exchange import Exchange
+from mlproj.serving.frames import Row
+from mlproj.serving.routing import Automation, Route
+
+JSON = b"Content-Type: application/json\r\n"
+RETRY = b"Retry-After: 1\r\n"
+DEFER = b'"defer"'
+NOTHING = b"null"
+_PREDICTION = len(b'"prediction":')
+
+
+def decide(route: Route, row: Row) -> bytes:
+    """The decision as JSON: the prediction, "defer", or null where it is not the model's to decide.
+
+    Where a confidence is wanted and there is none (a number's), a person decides.
+    """
+    if route.automation is Automation.PARTIAL:
+        bound = route.defer_below
+        if bound is not None and not row.confidence >= bound:
+            return DEFER
+    elif route.automation is not Automation.FULL:
+        return NOTHING
+    output = row.output
+    end = output.find(b',"confidence":', _PREDICTION)
+    return output[_PREDICTION:] if end < 0 else output[_PREDICTION:end]
+
+
+def plain(decision: bytes) -> str | None:
+    """The decision as the log keeps it: a text without its quotes, None for none."""
+    if decision == NOTHING:
+        return None
+    if decision[:1] == b'"':
+        return json.loads(decision) if b"\\" in decision else decision[1:-1].decode()
+    return decision.decode()
+
+
+def prediction(route: Route, shown_id: str, row: Row, decision: bytes) -> bytes:
+    """One row of an answer of /predict."""
+    told = b"" if route.automation is Automation.SHADOW else row.output + b","
+    return b'{"prediction_id":"%b","model_version":%d,%b"decision":%b,"automation":"%b"}' % (
+        shown_id.encode(),
+        route.version,
+        told,
+        decision,
+        route.automation.encode(),
+    )
+
+
+def predictions(parts: list[bytes], *, many: bool) -> bytes:
+    """The body of an answer of /predict: one object for an object, a list for a list."""
+    return b'{"predictions":[%b]}' % b",".join(parts) if many else parts[0]
+
+
+def headers(exchange: Exchange, shown_id: str) -> bytes:
+    """The lines that every answer to a request for predictions has."""
+    return b"X-Prediction-Id: %b\r\nX-Model-Version: %d\r\nX-Request-Id: %b\r\n" % (
+        shown_id.encode(),
+        exchange.route.version,
+        exchange.request_id.encode("latin-1", "replace"),
+    )
+
+
+def decision_header(decisions: list[bytes]) -> bytes:
+    """`answer` or `defer` for each row in its order, for protocols whose bodies have no place for it."""
+    words = (b"defer" if decision == DEFER else b"answer" for decision in decisions)
+    return b"X-Decision: %b\r\n" % b", ".join(words)
+
+
+def error(code: str, message: str, **more: Any) -> bytes:
+    """The body of every refusal, of the gateway and of the worker alike."""
+    return json.dumps({"error": {"code": code, "message": message, "fields": [], **more}}).encode()
+
+
+def error_summary(body: bytes) -> str:
+    """What the log keeps of a worker's refusal: its code and message, at most 500 characters."""
+    try:
+        said = json.loads(body)["error"]
+        return f"{said['code']}: {said['message']}"[:500]
+    except (ValueError, KeyError, TypeError):
+        return body[:200].decode("utf-8", "replace") or "no reason was given"

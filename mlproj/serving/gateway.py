@@ -1,0 +1,201 @@
+"""
+The gateway process: HTTP on an inherited socket, versions behind Unix sockets, the log between them.
+
+    python -m mlproj.serving.gateway --listen-fd N --control-fd M --home DIR
+
+It decides nothing that outlives it: routes and settings come from the supervisor, all of them each time, so a
+gateway started anew serves exactly as the one before it did.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from mlproj.serving import application, ids, segments
+from mlproj.serving.bridge import Bridge
+from mlproj.serving.channel import Failure
+from mlproj.serving.connection import Connection
+from mlproj.serving.control import Control, Settings
+from mlproj.serving.desk import Desk
+from mlproj.serving.front import Front
+from mlproj.serving.log import Writer
+from mlproj.serving.metrics import Metrics
+from mlproj.serving.routing import Table
+
+_TICK_S = 0.05
+_SWEEP_S = 1.0
+_BACKLOG = 2048
+# Draining: how long clients may still send on connections that are open, and how long all may take.
+_GRACE_S = 0.5
+_DRAIN_S = 20.0
+# The log's thread and the loop's share one interpreter; a switch every 5 ms, the default, is felt in p99.
+_SWITCH_S = 0.0005
+
+
+class Gateway:
+    """One process's parts, from the first route to the last answer."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, home: Path, listener: socket.socket) -> None:
+        self._loop = loop
+        self._home = home
+        self._listener = listener
+        self._metrics = Metrics()
+        self._writer = Writer(home, loop)
+        self._desk = Desk(loop, self._writer, self._metrics, broken=self._broken)
+        self._bridge = Bridge(loop, application.build(home, self._desk), self._metrics)
+        self._front = Front(self._desk, self._bridge.handle)
+        self._control = Control(self._heard, self._drain)
+        self._node: int | None = None
+        self._ids = ids.Generator(0)
+        self._served: dict[int, int] = {}
+        self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._may_accept = asyncio.Event()
+        self._draining = asyncio.Event()
+
+    async def run(self, control: socket.socket) -> None:
+        """Serve until told to drain, then answer what was accepted and flush the log."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self._drain)
+        server = await self._loop.create_server(
+            lambda: Connection(self._front), sock=self._listener, backlog=_BACKLOG, start_serving=False
+        )
+        await self._loop.create_connection(lambda: self._control, sock=control)
+        self._control.tell("ready")
+        keepers = [asyncio.create_task(work()) for work in (self._apply_all, self._tick, self._report)]
+        try:
+            # Until the routes are known, clients wait in the socket's backlog rather than being refused.
+            await asyncio.wait(
+                [asyncio.create_task(self._may_accept.wait()), asyncio.create_task(self._draining.wait())],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            await server.start_serving()
+            gc.collect()
+            gc.freeze()
+            stopped = asyncio.create_task(self._draining.wait())
+            await asyncio.wait([stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)
+            for keeper in keepers:
+                if keeper.done():
+                    # Without one of its keepers the gateway is half one: end, and be started again.
+                    keeper.result()
+            await self._answer_all()
+            server.close()
+            await self._answer_all()
+        finally:
+            for keeper in keepers[1:]:
+                keeper.cancel()
+            await self._loop.run_in_executor(None, self._writer.close)
+            # The last commits' callbacks are with the loop now.
+            await asyncio.sleep(0)
+
+    def _drain(self) -> None:
+        self._front.is_draining = True
+        self._draining.set()
+
+    async def _answer_all(self) -> None:
+        """Until nobody waits and nobody was heard of for a while: those in the backlog are clients too."""
+        started = quiet_since = time.monotonic()
+        seen = -1
+        while (now := time.monotonic()) - started < _DRAIN_S:
+            busy = self._desk.unanswered + self._bridge.unanswered
+            total = self._metrics.requests.total() + self._metrics.others.total()
+            if busy or total != seen:
+                seen, quiet_since = total, now
+            if now - quiet_since >= _GRACE_S:
+                break
+            await asyncio.sleep(0.02)
+        for connection in tuple(self._front.connections):
+            connection.dismiss()
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if message.get("op") == "drain":
+            self._drain()
+        elif message.get("op") == "routes":
+            self._messages.put_nowait(message)
+
+    async def _apply_all(self) -> None:
+        """Each set of routes after the one before it."""
+        while True:
+            message = await self._messages.get()
+            try:
+                settings = Settings.from_message(message["settings"])
+                table = Table.from_messages(int(message["generation"]), message["routes"])
+                node = int(message["node"])
+            except (KeyError, TypeError, ValueError) as error:
+                # The routes in force go on; the supervisor never hears `applied`.
+                print(f"routes that cannot be read: {error!r}", file=sys.stderr, flush=True)
+                continue
+            if node != self._node:
+                after = await self._loop.run_in_executor(None, segments.last_id, self._home)
+                self._node, self._ids = node, ids.Generator(node, after=after)
+            self._front.apply(settings)
+            await self._desk.apply(settings, table, self._ids)
+            self._may_accept.set()
+            self._control.tell("applied", generation=table.generation)
+
+    def _broken(self, version: int, failure: Failure) -> None:
+        self._control.tell("hung", version=version, reason=failure.code)
+
+    async def _tick(self) -> None:
+        swept = 0.0
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._desk.tick()
+            if time.monotonic() - swept >= _SWEEP_S:
+                swept = time.monotonic()
+                self._front.sweep()
+
+    async def _report(self) -> None:
+        """Tell the supervisor each second how it goes: totals since the start, shares of the last second."""
+        before: dict[str, int] = {}
+        while True:
+            await asyncio.sleep(1.0)
+            metrics = self._metrics
+            served: dict[str, int] = {}
+            for (_, _, version, _), count in metrics.requests.items():
+                served[str(version)] = served.get(str(version), 0) + count
+            recent = {version: count - before.get(version, 0) for version, count in served.items()}
+            total = sum(recent.values())
+            self._control.tell(
+                "stats",
+                requests=sum(served.values()),
+                errors=metrics.errors(),
+                shadow_dropped=metrics.shadow_drops.total(),
+                log_failed=metrics.log_failures,
+                shares={version: count / total for version, count in recent.items() if count},
+            )
+            before = served
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="mlproj.serving.gateway", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--listen-fd", type=int, required=True)
+    parser.add_argument("--control-fd", type=int, required=True)
+    parser.add_argument("--home", type=Path, required=True)
+    given = parser.parse_args(argv)
+    listener = socket.socket(fileno=given.listen_fd)
+    control = socket.socket(fileno=given.control_fd)
+    for one in (listener, control):
+        one.setblocking(False)
+        one.set_inheritable(False)
+    sys.setswitchinterval(_SWITCH_S)
+    # Requests leave no cycles behind; looking for some often is felt in p99.
+    gc.set_threshold(50_000, 20, 50)
+
+    async def serve() -> None:
+        await Gateway(asyncio.get_running_loop(), given.home, listener).run(control)
+
+    uvloop.run(serve())
+
+
+if __name__ == "__main__":
+    main()

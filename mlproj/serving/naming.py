@@ -1,0 +1,89 @@
+"""Whose request it is and how it is called: from the headers, or from fields of a /predict body."""
+
+from __future__ import annotations
+
+import os
+from itertools import count
+from typing import Any, NamedTuple
+
+import msgspec
+
+LONGEST = 200
+
+
+class Named(NamedTuple):
+    """`entities` has one entry a row when the body is an array of rows of several."""
+
+    request_id: str
+    entity: str | None
+    entities: tuple[str | None, ...] = ()
+
+
+class UnusableName(ValueError):
+    """A name that cannot be kept or given back as it is; says which and why."""
+
+
+class Namer:
+    """Reads the names of requests. `field` is that of /predict which holds the entity."""
+
+    def __init__(self, field: str) -> None:
+        # Only these two keys are decoded; the rest of the body is skipped over, not built.
+        fields: list[tuple[str, Any, Any]] = [
+            ("entity", str | int | float | None, None),
+            ("request_id", str | int | None, None),
+        ]
+        names: Any = msgspec.defstruct("Names", fields, rename={"entity": field})
+        self._one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(names)
+        self._list: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[names])
+        self._prefix = os.urandom(6).hex()
+        self._count = count(1)
+
+    def new_id(self) -> str:
+        """An id for a request that has none; unique among all processes."""
+        return f"{self._prefix}-{next(self._count):x}"
+
+    def of_headers(self, headers: dict[bytes, bytes]) -> Named:
+        """Raises UnusableName."""
+        given = headers.get(b"x-request-id")
+        entity = headers.get(b"x-entity-id")
+        return Named(
+            _checked(given.decode("latin-1"), "X-Request-Id") if given else self.new_id(),
+            # An entity may be any text, and UTF-8 is what clients send; it is never given back in a header.
+            _checked(entity.decode("utf-8", "replace"), "X-Entity-Id", ascii_only=False) if entity else None,
+        )
+
+    def of_body(self, headers: dict[bytes, bytes], body: bytes, *, many: bool) -> Named:
+        """As `of_headers`, which go first, then from the body. What is not JSON names nothing."""
+        named = self.of_headers(headers)
+        if b"x-request-id" in headers and named.entity is not None:
+            return named
+        try:
+            rows = self._list.decode(body) if many else [self._one.decode(body)]
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return named
+        request_id, entity = named.request_id, named.entity
+        if b"x-request-id" not in headers:
+            given = next((row.request_id for row in rows if row.request_id is not None), None)
+            if given is not None and given != "":
+                request_id = _checked(str(given), "request_id")
+        if entity is not None:
+            return Named(request_id, entity)
+        entities = tuple([_entity(row.entity) for row in rows])
+        if len(entities) == 1 or (entities and entities.count(entities[0]) == len(entities)):
+            return Named(request_id, entities[0])
+        # Rows of several entities cannot all be sent their own way, so the request goes by its own id.
+        return Named(request_id, None, entities)
+
+
+def _entity(value: str | float | None) -> str | None:
+    if value is None or value == "":
+        return None
+    return _checked(str(value), "the entity", ascii_only=False)
+
+
+def _checked(value: str, what: str, *, ascii_only: bool = True) -> str:
+    if len(value) > LONGEST:
+        raise UnusableName(f"{what} has {len(value)} characters; at most {LONGEST} are kept")
+    if not value.isprintable() or (ascii_only and not value.isascii()):
+        raise UnusableName(f"{what} has characters that cannot be printed")
+    return value
