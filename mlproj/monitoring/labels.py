@@ -31,7 +31,8 @@ class Pending:
 class Labels:
     """Labels count when their prediction is older than the maturity, as they stand then, in both arms alike.
 
-    One that comes later still counts as it comes; one told again after it has counted is only tallied as late.
+    One that comes later still counts as it comes; one told again after it has counted is only tallied as
+    late.
     """
 
     def __init__(self, questions: Questions) -> None:

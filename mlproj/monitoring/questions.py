@@ -1,4 +1,4 @@
-"""What a rollout has to watch, from the targets: bounds on latency, losses on labelled rows, bins of the score."""
+"""What a rollout has to watch, by its targets: latency bounds, losses on labelled rows, bins of the score."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLIP = 1e-15  # as scikit-learn's log_loss
 
 @dataclass(frozen=True)
 class LatencyBound:
-    """Answers slower than `bound_us` are bad; `allowed` is the share of them a target allows (None: none does)."""
+    """Slower than `bound_us` is bad; `allowed` is the share a target allows (None: there is no target)."""
 
     bound_us: int
     allowed: float | None
@@ -103,8 +103,8 @@ class Answer:
 class Questions:
     """What to watch. `unjudged` are targets that served traffic cannot answer, with the reason.
 
-    `score_edges` are the inner edges of the score's bins. `maturity_us` is how old an answer must be before its
-    label counts, in both arms: labels that come early are not like the others.
+    `score_edges` are the inner edges of the score's bins. `maturity_us` is how old an answer must be before
+    its label counts, in both arms: labels that come early are not like the others.
     """
 
     latency: tuple[LatencyBound, ...] = ()
@@ -139,9 +139,10 @@ def questions(
     warm_up_s: float = 30.0,
     scores_are_probabilities: bool = True,
 ) -> Questions:
-    """What the targets ask of served traffic. `positive` is the class of a binary task's bare recall or precision.
+    """What the targets ask of served traffic.
 
-    Without a latency target, slower than the primary's own p95 of before is what is counted as slow.
+    `positive` is the class of a binary task's bare recall or precision. Without a latency target, slower than the
+    primary's own p95 of before is what is counted as slow.
     """
     latency: list[LatencyBound] = []
     losses: list[Loss] = []

@@ -8,7 +8,7 @@ Counts = dict[float, list[int]]
 
 
 class Tally:
-    """An `Outcome` in the making. A unit's value is the mean of its trials; the first bad one is its event."""
+    """An `Outcome` in the making. A unit's value is the mean of its trials, its event the first bad one."""
 
     def __init__(self) -> None:
         # By chance and arm (1 is the canary): units, sum, sum of squares, units with a bad event.

@@ -1,12 +1,13 @@
 """Served records in, `Windows` out: the one place that knows which requests may be compared with which.
 
-A unit (entity, or the request without one) goes to the canary if its hash falls below the share. What is known
-about the hash is an interval: at first [0, 1); after an answer by the canary at share w, below w; by the
-primary, at or above it. When the share changes, a unit that comes again is drawn anew within its interval: it
-has the chance (w - low) / (high - low) of being the canary's. Units that cannot but be (the canary's own, when
-the share rises) tell nothing more and are left out of comparisons from then on. So each unit is a fair draw
-with a known chance in each step it is compared in, whatever it did before, and the steps' evidence multiplies
-although the units are the same. Within a step, arms are compared over the same hours.
+A unit (entity, or the request without one) goes to the canary if its hash falls below the share. What is
+known about the hash is an interval: at first [0, 1); after an answer by the canary at share w, below w; by
+the primary, at or above it. When the share changes, a unit that comes again is drawn anew within its
+interval: it has the chance (w - low) / (high - low) of being the canary's. Units that cannot but be (the
+canary's own, when the share rises) tell nothing more and are left out of comparisons from then on. So each
+unit is a fair draw with a known chance in each step it is compared in, whatever it did before, and the
+steps' evidence multiplies although the units are the same. Within a step, arms are compared over the same
+hours.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ FAILED_OVER = 1_000
 
 
 class Unit:
-    """What is known of an entity. `trials` and `bad` are of this step, per outcome; `steps` what it was in each."""
+    """An entity. `trials` and `bad`: in this step, by outcome; `steps`: what it was in each."""
 
     __slots__ = ("bad", "canary", "chance", "firsts", "high", "low", "scored", "share", "steps", "trials")
 
@@ -62,8 +63,8 @@ class Unit:
 class Watch:
     """Counts what was served in one deployment. Feed it every record of the deployment in the order of ids.
 
-    Its state is derived: after a restart, feed it the log from the deployment's first record again. Memory is a
-    few hundred bytes an entity, and nothing for a request without one.
+    Its state is derived: after a restart, feed it the log from the deployment's first record again. Memory
+    is a few hundred bytes an entity, and nothing for a request without one.
     """
 
     def __init__(self, questions: Questions) -> None:
@@ -201,7 +202,7 @@ class Watch:
         unit.bad[place] += bad
 
     def _place(self, record: Record) -> tuple[float, bool]:
-        """The chance with which the record's unit was in its arm (0 if it cannot be compared), and the arm."""
+        """The chance with which the record's unit was in its arm (0: not to be compared), and the arm."""
         canary = record.role == Role.CANARY
         if record.role == Role.SHADOW:
             return 0.0, False

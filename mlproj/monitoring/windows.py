@@ -1,8 +1,8 @@
 """What was served and what came of it, as values: counts per arm, by unit, that an analysis can judge.
 
-The unit is the entity where requests are sticky (all of one customer's requests meet the same version, so they
-are one draw of the lot), else the request. Outcomes are kept by the chance that a unit had of being the
-canary's when it came under the share in force: see `watch.py`.
+The unit is the entity where requests are sticky (all of one customer's requests meet the same version, so
+they are one draw of the lot), else the request. Outcomes are kept by the chance that a unit had of being
+the canary's when it came under the share in force: see `watch.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Moments:
 
     @property
     def variance(self) -> float:
-        """With one unit at each end of [0, 1] added, as no spread seen is not no spread (Agresti and Coull, 1998)."""
+        """With a unit at each end of [0, 1] added, as none seen is not none (Agresti and Coull, 1998)."""
         n, total, squares = self.n + 2, self.total + 1.0, self.squares + 1.0
         return max(squares / n - (total / n) ** 2, 0.0)
 
@@ -38,13 +38,13 @@ class Moments:
 
 @dataclass(frozen=True)
 class Stratum:
-    """The units that had one `chance` of being the canary's: each one's mean, and how many had a bad event."""
+    """The units that had one `chance` of being the canary's: their means, and how many had a bad event."""
 
     chance: float
     canary: Moments
     primary: Moments
-    canary_bad: int
-    primary_bad: int
+    canary_bad: float
+    primary_bad: float
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class Outcome:
         return _sum([stratum.primary for stratum in self.strata])
 
     @property
-    def canary_bad(self) -> int:
+    def canary_bad(self) -> float:
         return sum(stratum.canary_bad for stratum in self.strata)
 
     @property
-    def primary_bad(self) -> int:
+    def primary_bad(self) -> float:
         return sum(stratum.primary_bad for stratum in self.strata)
 
 
@@ -112,9 +112,9 @@ class Labelled:
 class Windows:
     """All that an analysis looks at, at one moment.
 
-    `units` counts units by chance; `step_units` the canary's units and `step_requests` its requests since the share last
-    changed. `crossed` are requests answered by the other arm than the unit's own. `labels` counts units with a
-    mature label as `units` counts units. `score_bins` holds, per bin, units by chance.
+    `units` counts units by chance; `step_units` the canary's units and `step_requests` its requests since
+    the share last changed. `crossed` are requests answered by the other arm than the unit's own. `labels`
+    counts units with a mature label as `units` counts units. `score_bins` holds, per bin, units by chance.
     """
 
     questions: Questions

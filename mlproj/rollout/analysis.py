@@ -1,9 +1,9 @@
 """Whether a canary goes on, waits or goes back: a pure function of what was served, the rules and the clock.
 
-It may be asked at any moment, as often as one likes: each check's evidence is an e-process (`sequential.py`), so
-a canary that is no worse is rolled back with probability at most alpha over all looks. alpha is divided among
-the guards that can roll back; going on needs every guard, and so divides nothing (Berger, "Multiparameter
-hypothesis testing and acceptance sampling", Technometrics 24(4), 1982).
+It may be asked at any moment, as often as one likes: each check's evidence is an e-process
+(`sequential.py`), so a canary that is no worse is rolled back with probability at most alpha over all
+looks. alpha is divided among the guards that can roll back; going on needs every guard, and so divides
+nothing (Berger, "Multiparameter hypothesis testing and acceptance sampling", Technometrics 24(4), 1982).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from mlproj.rollout.words import duration, units
 def judge(windows: Windows, rules: Rules, progress: Progress, now_us: int) -> Analysis:
     """Advance with evidence of no worse, RollBack with evidence of worse, else Hold.
 
-    A crash loop and errors beyond the hard bound roll back without comparing. A wrong split holds whatever the
-    comparisons say. `now_us` is microseconds since 1970.
+    A crash loop and errors beyond the hard bound roll back without comparing. A wrong split holds whatever
+    the comparisons say. `now_us` is microseconds since 1970.
     """
     log_fail = math.log(guards(windows) / rules.alpha)
     labels_needed = rules.labels and (progress.last_step or rules.labels_each_step)

@@ -71,7 +71,7 @@ def log_e_worse(outcome: Outcome, *, alpha: float) -> float:
 
 
 def log_e_not_worse(outcome: Outcome, margin: float, *, alpha: float) -> float:
-    """Evidence that bad events are less than 1 + `margin` times as frequent in the canary; as `log_e_worse`."""
+    """Evidence that bad events are less than 1 + `margin` times as frequent; as `log_e_worse`."""
     best = log_e_other_arm(_splits(outcome), 1.0 + margin)
     found = difference(outcome, times=1.0 + margin)
     if found is not None:

@@ -33,7 +33,7 @@ class Split(NamedTuple):
 
 @lru_cache(maxsize=65_536)
 def log_e_arm(splits: tuple[Split, ...], ratio: float = 1.0) -> float:
-    """Evidence that the odds of a bad event being the canary's are more than `ratio` times those by assignment.
+    """Evidence that the odds of a bad event being the canary's are above `ratio` times the assignment's.
 
     Given that something bad happened, the assignment alone says how likely it was the canary, whatever the
     traffic does; with a rate r times as high in the canary that chance is πr / (πr + 1 - π). The likelihood
@@ -88,7 +88,7 @@ def log_e_ratio(splits: tuple[Split, ...]) -> float:
 
 
 def log_e_bins(bins: Sequence[tuple[Split, ...]]) -> float:
-    """Evidence that which arm a unit is in depends on its bin, for example of the score: product over the bins.
+    """Evidence that arms differ in how units fall into bins (of the score): product over the bins.
 
     The bins must have been fixed before. Source: as `log_e_ratio`, applied to each bin on its own.
     """
@@ -99,9 +99,9 @@ def log_e_bins(bins: Sequence[tuple[Split, ...]]) -> float:
 def log_e_share_above(bad: float, total: float, bound: float) -> float:
     """Evidence that independent trials go wrong with a probability above `bound`.
 
-    A beta-binomial likelihood with a Beta(1/2, 1/2) prior cut off at `bound`, against the binomial at it: exact
-    at every look. Source: Robbins, 1970; the cut-off makes it one-sided, as the likelihood ratio of every
-    larger probability against `bound` only shrinks for smaller true ones.
+    A beta-binomial likelihood with a Beta(1/2, 1/2) prior cut off at `bound`, against the binomial at it:
+    exact at every look. Source: Robbins, 1970; the cut-off makes it one-sided, as the likelihood ratio of
+    every larger probability against `bound` only shrinks for smaller true ones.
     """
     good = total - bad
     _, above = log_beta_tails(bound, bad + 0.5, good + 0.5)
@@ -145,7 +145,8 @@ def log_e_mean(estimate: float, standard_error: float, units: float, rho: float)
 def radius(standard_error: float, units: float, *, alpha: float, rho: float) -> float:
     """Half the width of the asymptotic confidence sequence: valid at all looks together, from many units on.
 
-    σ̂ √( 2(tρ²+1) / (t²ρ²) · log(√(tρ²+1) / α) ) with σ̂ = √t · standard error. Source: as `tuned`, theorem 2.2.
+    σ̂ √( 2(tρ²+1) / (t²ρ²) · log(√(tρ²+1) / α) ) with σ̂ = √t · standard error. Source: as `tuned`, theorem
+    2.2.
     """
     prior = units * rho * rho
     log_term = 0.5 * math.log1p(prior) - math.log(alpha)

@@ -43,7 +43,7 @@ def log_complement(log_p: float) -> float:
 
 
 def log_normal_cdf(x: float) -> float:
-    """The logarithm of the standard normal distribution function; far out by the asymptotic series (26.2.12)."""
+    """The logarithm of the standard normal distribution function; far out by its series (26.2.12)."""
     if x > FAR_TAIL:
         return math.log(0.5 * math.erfc(-x / SQRT_2))
     square = x * x

@@ -47,8 +47,8 @@ def errors(windows: Windows, rules: Rules, log_fail: float) -> Check:
         numbers = _numbers(outcome) | {"bound": hard, "log_e_over_bound": over}
         if over >= log_fail:
             told = (
-                f"5xx and timeouts: the first request of {outcome.first_bad:,} of {outcome.first_units:,} canary"
-                f" {units(windows.sticky)}, more than the bound of {percent(hard)};"
+                f"5xx and timeouts: the first request of {outcome.first_bad:,} of {outcome.first_units:,}"
+                f" canary {units(windows.sticky)}, more than the bound of {percent(hard)};"
                 f" evidence {to_one(over)}, {to_one(log_fail)} needed"
             )
             if _over(outcome.primary_first_bad, outcome.primary_first_units, hard):
@@ -101,7 +101,8 @@ def scores(windows: Windows) -> Check | None:
     where = where.removesuffix(" and ").replace("between", "between" if edges[place + 1] else "above")
     told = (
         f"distributed otherwise than the primary's ({to_one(log_e)}): {percent(shares[place][0] / canary)} of"
-        f" the canary's lie {where}, {percent(shares[place][1] / primary)} of the primary's; a new model may well"
+        f" the canary's lie {where}, {percent(shares[place][1] / primary)} of the primary's,"
+        " which a new model may well do"
     )
     return Check("scores", Result.NOTE, told, numbers)
 
@@ -115,7 +116,7 @@ def _against_primary(
     rules: Rules,
     log_fail: float,
 ) -> Check:
-    """FAIL with evidence of worse, PASS with evidence of not worse than the margin or of less than `allowed`."""
+    """FAIL with evidence of worse, PASS with evidence of no worse by the margin or of below `allowed`."""
     log_pass = -math.log(rules.alpha)
     worse = log_e_worse(outcome, alpha=rules.alpha)
     not_worse = log_e_not_worse(outcome, rules.bad_margin, alpha=rules.alpha)

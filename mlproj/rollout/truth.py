@@ -26,7 +26,7 @@ def labels(windows: Windows, rules: Rules, needed: bool) -> Check | None:
     log_e = log_e_ratio(splits(windows.labels))
     numbers = {"canary": canary, "primary": primary, "waiting": windows.waiting_labels, "log_e": log_e}
     if log_e > LOG_WRONG_SPLIT:
-        why = "labels do not come alike from both, so they cannot be compared; does the answer decide who gets one?"
+        why = "labels do not come alike from both and say nothing; does the answer decide who gets one?"
         return Check("labels", Result.INVALID, f"{told} ({to_one(log_e)}): {why}", numbers)
     if needed and min(canary, primary) < rules.least_labels:
         return Check("labels", Result.WAIT, f"{told}; {rules.least_labels:,} of each are needed", numbers)
@@ -66,7 +66,8 @@ def slices(windows: Windows, rules: Rules, log_fail: float) -> list[Check]:
         log_e = log_e_mean(found.estimate, found.standard_error, found.units, tuned(rules.alpha, TUNED))
         margin = _margin(row, rules)
         if log_e >= needed and _log_e_not_worse(row, rules) < -math.log(rules.alpha):
-            told = f"{row.slice} `{row.level}`: {_told(row, windows)}; worse, {to_one(log_e)}, {to_one(needed)} needed"
+            told = f"{row.slice} `{row.level}`: {_told(row, windows)}; evidence that the canary is worse:"
+            told += f" {to_one(log_e)}, {to_one(needed)} needed"
             numbers = {"log_e_worse": log_e, "estimate": found.estimate, "margin": margin}
             checks.append(Check("slice", Result.FAIL, told, numbers))
     if rows and not checks:

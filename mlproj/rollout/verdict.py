@@ -13,7 +13,7 @@ class Verdict(StrEnum):
 
 
 class Result(StrEnum):
-    """FAIL rolls back, WAIT holds, PASS and NOTE stand in nobody's way; INVALID makes comparisons worthless."""
+    """FAIL rolls back, WAIT holds, PASS and NOTE let pass; INVALID makes comparisons worthless."""
 
     PASS = "pass"
     WAIT = "wait"
@@ -47,10 +47,11 @@ class Rules:
     """How sure to be, and what counts as not worse.
 
     `alpha` is the probability that a canary which is no worse is rolled back, whatever the number of looks.
-    Errors and slow answers may be `bad_margin` more frequent than the primary's (0.5: half as many again), or
-    rarer than a bound: the target's or `small_error_share`. Shares on labelled rows may be `share_margin` lower
-    (0.05: five points), other losses `loss_margin` higher (0.1: a tenth). `labels`: whether labels are expected;
-    they are then needed for the promotion, and with `labels_each_step` for every step. Times are seconds.
+    Errors and slow answers may be `bad_margin` more frequent than the primary's (0.5: half as many again),
+    or rarer than a bound: the target's or `small_error_share`. Shares on labelled rows may be
+    `share_margin` lower (0.05: five points), other losses `loss_margin` higher (0.1: a tenth). `labels`:
+    whether labels are expected; they are then needed for the promotion, and with `labels_each_step` for
+    every step. Times are seconds.
     """
 
     alpha: float = 0.05

@@ -42,9 +42,10 @@ FOREVER = Progress(step_began_us=0, deployment_began_us=0, last_step=False)
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """Rates of the primary, and of the canary where they differ. `ramp`: shares of equal parts of the traffic.
+    """Rates of the primary and of the canary. `ramp`: the shares of equal parts of the traffic.
 
-    `repeats`: entities come back, by a Pareto law (tail index 1.1), each with error and recall rates of its own.
+    `repeats`: entities come back, by a Pareto law (tail index 1.1), each with error and recall rates of its
+    own.
     """
 
     name: str
@@ -117,8 +118,8 @@ def traffic(scenario: Scenario, seed: int) -> Iterator[Served]:
         positive = scenario.labelled > 0 and chance.random() < scenario.labelled
         right = chance.random() < 1.0 - (1.0 - scenario.recall[canary]) * own
         record = Record(
-            number, number * SECOND_US, f"r{number}", 0, 1, "canary" if canary else "primary", share, 1 + canary,
-            "", "", f"e{who}" if scenario.repeats else None, scenario.repeats, b"{}",
+            number, number * SECOND_US, f"r{number}", 0, 1, "canary" if canary else "primary", share,
+            1 + canary, "", "", f"e{who}" if scenario.repeats else None, scenario.repeats, b"{}",
             '"prediction":"Yes"' if right else '"prediction":"No"', chance.random(), None, None, status, None,
             80_000 if slow else 20_000, None,
         )  # fmt: skip
