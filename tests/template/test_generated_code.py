@@ -122,7 +122,7 @@ def test_every_stage_declares_the_modules_it_imports_and_the_keys_it_has(tmp_pat
         declared = {dep for dep in stage["deps"] if dep.endswith(".py")}
         assert declared == imported, name
         assert stage["desc"]
-        assert stage["meta"]["phase"] in {"scoping", "data", "modeling"}
+        assert stage["meta"]["phase"] in {"scoping", "data", "modeling", "deployment"}
         for key in stage.get("params", []):
             value: Any = params
             for part in key.split("."):
