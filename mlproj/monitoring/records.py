@@ -233,7 +233,7 @@ class Local:
             if first >= past:
                 continue
             with closing(_Hot(segments.path(self._home, day))) as hot:
-                # Looked for after the database is open: whoever finds neither would miss a day sealed between.
+                # Looked for after the database is open, or a day sealed between the two would be missed.
                 sealed = segments.sealed_path(self._home, day)
                 if not sealed.exists():
                     yield from hot.rows(first, past)
@@ -251,7 +251,7 @@ class Local:
 
 
 class _Hot:
-    """A day's database, or nothing where it is sealed; once open it can be read to its end, removed or not."""
+    """A day's database, or nothing where it is sealed; once open it is read to its end, removed or not."""
 
     def __init__(self, file: Path) -> None:
         self._connection: sqlite3.Connection | None = None

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import date
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from mlproj.base.errors import MissingToolError, ToolError
@@ -70,11 +71,8 @@ _SELECT = f"SELECT {_COLUMNS} FROM prediction"
 _FEEDBACK = "prediction_id, entity, since_us, until_us, kind, value, at_us, arrived_us, source"
 
 
-def connect(url: str) -> psycopg.Connection[Any]:
-    """A connection that commits each statement by itself, waiting for the disk as the local log does.
-
-    Raises MissingToolError without the driver, ToolError if the server cannot be reached.
-    """
+def driver() -> ModuleType:
+    """The module `psycopg`. Raises MissingToolError, with the command that installs it, if it is not here."""
     try:
         import psycopg
     except ImportError as error:
@@ -82,15 +80,24 @@ def connect(url: str) -> psycopg.Connection[Any]:
             "`psycopg`, which speaks with PostgreSQL, is not installed",
             hint="install mlproj with it: `uv tool install 'mlproj[postgres]'`",
         ) from error
+    return psycopg
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    """A connection that commits each statement by itself, waiting for the disk as the local log does.
+
+    Raises MissingToolError without the driver, ToolError if the server cannot be reached.
+    """
+    module = driver()
     try:
-        connection = psycopg.connect(url, autocommit=True, connect_timeout=_CONNECT_S)
+        connection: psycopg.Connection[Any] = module.connect(url, autocommit=True, connect_timeout=_CONNECT_S)
         connection.execute("SET synchronous_commit = on")
-    except psycopg.Error as error:
+        return connection
+    except module.Error as error:
         raise ToolError(
             f"PostgreSQL cannot be reached: {str(error).strip()}",
             hint="see that the server runs and that the URL in `mlproj.toml` or `MLPROJ_POSTGRES` is right",
         ) from error
-    return connection
 
 
 class Shipper:
@@ -210,15 +217,14 @@ class Election:
 
     def won(self) -> bool:
         """Whether this machine holds the lock now, taking it if it is free; ask before each piece of work."""
-        import psycopg
-
+        module = driver()
         try:
             if self._connection is not None:
                 self._connection.execute("SELECT 1")
                 return True
             connection = connect(self._url)
             row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (1, self._signed)).fetchone()
-        except (psycopg.Error, ToolError):
+        except (module.Error, ToolError):
             self.resign()
             return False
         if row is None or not row[0]:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from mlproj.base import clock, files
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.serving import feedback, ids, sealing, segments
+from mlproj.serving import feedback, ids, postgres, sealing, segments
 from mlproj.serving.postgres import Shipper
 from mlproj.serving.record import Record
 
@@ -60,13 +60,12 @@ class Spool:
         Raises MlprojError if the server cannot be reached or refuses; the next call goes on where this one
         stopped.
         """
-        import psycopg
-
+        driver = postgres.driver()
         try:
             if self._shipper is None:
                 self._shipper = Shipper(self._url)
             return self._ship_records(self._shipper) + self._ship_feedback(self._shipper)
-        except (psycopg.Error, sqlite3.Error) as error:
+        except (driver.Error, sqlite3.Error) as error:
             raise MlprojError(f"the prediction log is not shipped: {str(error).strip()}") from error
         finally:
             if sys.exc_info()[0] is not None:
