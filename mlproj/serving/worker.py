@@ -72,6 +72,12 @@ TENSORS = {
     **{"INT8": "b", "INT16": "h", "INT32": "i", "INT64": "q"},
     **{"UINT8": "B", "UINT16": "H", "UINT32": "I", "UINT64": "Q"},
 }
+# What the values of a tensor can be in JSON; all numbers are as FP64's.
+IN_JSON: dict[str, set[type]] = {
+    "BYTES": {str, type(None)},
+    "BOOL": {bool, type(None)},
+    "FP64": {int, float, type(None)},
+}
 
 Row = tuple[Any, ...]
 
@@ -190,6 +196,9 @@ class Field:
         self.nullable: bool = bool(entry.get("nullable", True))
         categories = entry.get("categories")
         self.known = None if categories is None else frozenset([*categories, None])
+        self.plain: set[type] = {str} if self.kind == "text" else set()
+        if self.kind == "number":
+            self.plain = {int} if self.integer else {int, float}
         example = entry.get("example")
         # A date with an offset from UTC and one without cannot be compared, so all are as in training.
         self.offset = False
@@ -265,6 +274,18 @@ class Field:
             value = self.date(value)
         return self.check(value)
 
+    def is_plain(self, column: Sequence[Any]) -> bool:
+        """Whether no value needs a closer look: the common case, of a whole column at once."""
+        if not self.plain.issuperset(map(type, column)):
+            return False
+        try:
+            if self.kind == "number":
+                return all(map(math.isfinite, column))
+            "".join(column).encode()
+        except (OverflowError, UnicodeEncodeError):
+            return False
+        return True
+
     def number(self, text: str) -> Any:
         try:
             value = float(text)
@@ -308,6 +329,7 @@ class Reader:
         entity = package.get("entity") or "entity_id"
         self.reserved = frozenset(name for name in (entity, "entity_id", "request_id") if name not in named)
         self.allowed = named | self.reserved
+        self.numbers = frozenset(field.name for field in self.fields if field.kind == "number")
         self.moments = [at for at, field in enumerate(self.fields) if field.kind == "datetime"]
         outputs = package["outputs"]
         self.classes: list[Any] | None = outputs["classes"] if outputs["kind"] == "classes" else None
@@ -433,9 +455,7 @@ class Reader:
             if column is None:
                 wrong.append(("missing_field", field.name, 0, "the column is missing"))
                 continue
-            # The common case at once: a sum is finite only if all are.
-            floats_only = field.kind == "number" and set(map(type, column)) == {float}
-            if floats_only and not field.integer and math.isfinite(sum(column)):
+            if field.is_plain(column):
                 checked.append(column)
                 continue
             values: list[Any] = []
@@ -562,6 +582,9 @@ class Reader:
         request_id = value.get("id")
         if request_id is not None and not isinstance(request_id, str):
             raise bad_request("`id` is a text")
+        if request_id is not None and not request_id.isascii():
+            # It is sent back as it is, which half of a surrogate pair cannot be.
+            request_id = request_id.encode(errors="replace").decode()
         asked = self.outputs_asked(value)
         columns, wrong = self.tensors(inputs, raw)
         for name in sorted(columns.keys() - set(self.names)):
@@ -569,8 +592,6 @@ class Reader:
         for field in self.fields:
             if field.name not in columns:
                 wrong.append(("missing_field", field.name, 0, "the tensor is missing"))
-            elif field.kind == "number" and any(type(item) is str for item in columns[field.name]):
-                wrong.append(("wrong_type", field.name, 0, "a number is wanted, BYTES is a text"))
         if wrong:
             raise wrong_fields(wrong)
         lengths = {len(column) for column in columns.values()}
@@ -599,6 +620,8 @@ class Reader:
             size = binary_size(entry, len(raw) - at)
             try:
                 columns[name] = tensor(entry, None if size is None else raw[at : at + size])
+                if name in self.numbers and entry["datatype"] == "BYTES":
+                    raise WrongValueError("wrong_type", "a number is wanted, BYTES is a text")
             except WrongValueError as error:
                 wrong.append((error.code, name, 0, error.message))
                 columns[name] = ()
@@ -642,7 +665,7 @@ class Reader:
         if request_id is not None:
             answer["id"] = request_id
         answer["outputs"] = [output for output in outputs if asked is None or output["name"] in asked]
-        return json.dumps(answer).encode()
+        return encode(answer)
 
 
 def predictions(labels: list[Any], _: list[list[float]] | None) -> bytes:
@@ -686,11 +709,13 @@ def tensor(entry: dict[str, Any], raw: bytes | None) -> list[Any]:
 def tensor_from_json(data: Any, datatype: str) -> list[Any]:
     if not isinstance(data, list):
         raise WrongValueError("wrong_type", "the tensor has no array `data`")
-    values = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in data]
-    allowed: tuple[type, ...] = {"BYTES": (str,), "BOOL": (bool,)}.get(datatype, (int, float))
-    for value in values:
-        if value is not None and type(value) not in allowed:
-            raise WrongValueError("wrong_type", f"a tensor of {datatype} is announced, {shown(value)}")
+    values = data
+    if any(type(item) is list for item in data):
+        values = [item[0] if type(item) is list and len(item) == 1 else item for item in data]
+    allowed = IN_JSON.get(datatype, IN_JSON["FP64"])
+    if not allowed.issuperset(map(type, values)):
+        value = next(value for value in values if type(value) not in allowed)
+        raise WrongValueError("wrong_type", f"a tensor of {datatype} is announced, {shown(value)}")
     return values
 
 

@@ -59,5 +59,3 @@ def worker(request: pytest.FixtureRequest, short: Path, blocked: dict[str, str])
 @pytest.fixture
 def package(tmp_path: Path) -> Path:
     return toy.make(tmp_path / "package")
-
-

@@ -89,7 +89,7 @@ def test_a_link_is_refused(package: Path, start: Start, tmp_path: Path) -> None:
 def test_a_missing_file_is_refused(package: Path, start: Start) -> None:
     (package / "engines" / "linear.json").unlink()
     assert start(package).ready["error"] == "`engines/linear.json` is missing from the package"
-    with pytest.raises(ConfigError, match="linear.json"):
+    with pytest.raises(ConfigError, match=r"linear\.json"):
         packages.verify(package)
 
 
@@ -197,7 +197,14 @@ def test_a_gateway_that_leaves_in_the_middle_of_a_frame_or_sends_no_frames_harms
     beyond[15:19] = b"\xff\xff\xff\xff"  # the length of the only item
     too_many = bytearray(whole)
     too_many[8:10] = b"\x02\x00"
-    for said in (whole[:5], whole[:30], bytes(beyond), bytes(too_many), b"\xff" * 50, b"GET / HTTP/1.1\r\n\r\n"):
+    for said in (
+        whole[:5],
+        whole[:30],
+        bytes(beyond),
+        bytes(too_many),
+        b"\xff" * 50,
+        b"GET / HTTP/1.1\r\n\r\n",
+    ):
         with worker.connect() as connection:
             connection.sendall(said)
     assert worker.ask(PREDICT, toy.ROW).status == 200

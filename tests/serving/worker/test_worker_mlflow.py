@@ -86,7 +86,7 @@ REFUSED: dict[str, tuple[int, Any]] = {
 }
 
 # Run with the interpreter of a generated project; prints what MLflow's scoring server answers to each body.
-ORIGINAL = '''
+ORIGINAL = """
 import json, sys
 import mlflow.sklearn, pandas as pd
 from mlflow.pyfunc import scoring_server
@@ -102,7 +102,8 @@ rows = pd.DataFrame({
     "plan": ["gold", "basic", None, "gold", "basic", "gold"] * 10,
 })
 answers = ["Yes", "No", "No", "Yes", "Yes", "No"] * 10
-texts = make_pipeline(SimpleImputer(strategy="constant", fill_value="missing"), OneHotEncoder(handle_unknown="ignore"))
+filled = SimpleImputer(strategy="constant", fill_value="missing")
+texts = make_pipeline(filled, OneHotEncoder(handle_unknown="ignore"))
 numbers = SimpleImputer(strategy="constant", fill_value=1.0)
 table = ColumnTransformer([("n", numbers, ["age", "charge"]), ("t", texts, ["plan"])])
 pipeline = make_pipeline(table, LogisticRegression(max_iter=5000)).fit(rows, answers)
@@ -128,7 +129,7 @@ age, charge, *plans = pipeline[-1].coef_[0].tolist()
 names = table.named_transformers_["t"][-1].categories_[0].tolist()
 weights = {"bias": pipeline[-1].intercept_[0], "age": age, "charge": charge, "filled": 1.0}
 print(json.dumps([{**weights, "plan": dict(zip(names, plans))}, found]))
-'''
+"""
 
 
 def body(value: Any) -> bytes:
@@ -140,9 +141,18 @@ def original(
     project_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[dict[str, Any], dict[str, tuple[int, str]]]:
     """The weights of a scikit-learn model, and MLflow's answers with it to all bodies here."""
-    asked = {name: (kind, body(value).decode("latin-1")) for name, (kind, value) in (ANSWERED | REFUSED).items()}
+    asked = {
+        name: (kind, body(value).decode("latin-1")) for name, (kind, value) in (ANSWERED | REFUSED).items()
+    }
     done = subprocess.run(
-        [str(project_python), "-W", "ignore", "-c", ORIGINAL, str(tmp_path_factory.mktemp("mlflow") / "model")],
+        [
+            str(project_python),
+            "-W",
+            "ignore",
+            "-c",
+            ORIGINAL,
+            str(tmp_path_factory.mktemp("mlflow") / "model"),
+        ],
         input=json.dumps(asked),
         capture_output=True,
         encoding="utf-8",

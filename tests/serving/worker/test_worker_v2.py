@@ -13,6 +13,7 @@ from tests.serving.worker.conftest import Start
 from tests.serving.worker.conversation import V2, Answer, Worker
 
 httpclient = pytest.importorskip("tritonclient.http")
+utilities = pytest.importorskip("tritonclient.utils")
 
 ROWS = [toy.ROW, {"age": 20, "charge": 2.5, "plan": "basic", "since": "2023-01-02"}]
 
@@ -66,14 +67,14 @@ def test_a_refusal_can_be_read_by_tritonclient(worker: Worker) -> None:
     assert str(httpclient.InferenceServerException(answer.json["error"], "422")).startswith("[422] `age`")
 
 
-@pytest.mark.parametrize("datatype", ["FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT8", "BOOL"])
+@pytest.mark.parametrize(
+    "datatype", ["FP64", "FP32", "FP16", "INT64", "INT32", "INT16", "INT8", "UINT8", "BOOL"]
+)
 @pytest.mark.parametrize("binary", [True, False])
 def test_numbers_come_in_any_datatype(worker: Worker, datatype: str, binary: bool) -> None:
-    from tritonclient.utils import triton_to_np_dtype
-
     if datatype == "FP16" and not binary:
         pytest.skip("tritonclient has no JSON form of it")
-    kind = triton_to_np_dtype(datatype)
+    kind = utilities.triton_to_np_dtype(datatype)
     inputs = tensors()
     inputs[1] = httpclient.InferInput("charge", [2], datatype)
     inputs[1].set_data_from_numpy(np.array([1, 0]).astype(kind), binary_data=binary)
@@ -152,7 +153,12 @@ def test_a_header_longer_than_the_body_and_bytes_left_over_are_refused(worker: W
 
 @pytest.mark.parametrize(
     ("classes", "datatype", "value"),
-    [([0, 1], "INT64", 1), ([False, True], "BOOL", True), (["a", "b", "c"], "BYTES", "b"), (None, "FP64", None)],
+    [
+        ([0, 1], "INT64", 1),
+        ([False, True], "BOOL", True),
+        (["a", "b", "c"], "BYTES", "b"),
+        (None, "FP64", None),
+    ],
 )
 def test_the_prediction_has_the_type_of_the_labels(
     tmp_path: Path, start: Start, classes: list[Any] | None, datatype: str, value: Any
