@@ -269,8 +269,8 @@ def _convert(duck: duckdb.DuckDBPyConnection, chunks: Sequence[str], made: Path)
         f" AND coalesce(types[{at}], 'NULL') IN "
         + ("('NULL', 'DOUBLE', 'BIGINT', 'UBIGINT')" if name in numeric else "('NULL', 'VARCHAR')")
         + (
-            f" AND (types[{at}] NOT IN ('BIGINT', 'UBIGINT')"
-            f" OR abs(TRY_CAST(texts[{at}] AS DOUBLE)) < {_EXACT})"
+            f" AND coalesce(isfinite(TRY_CAST(texts[{at}] AS DOUBLE)), true) AND (types[{at}] = 'DOUBLE'"
+            f" OR coalesce(abs(TRY_CAST(texts[{at}] AS DOUBLE)), 0) < {_EXACT})"
             if name in numeric
             else ""
         )

@@ -166,7 +166,7 @@ def test_a_segment_locked_by_another_process_is_answered_with_an_error_and_recov
     writer = Writer(tmp_path, Answers(), lock_wait_s=0.1)
     given = of_day(today, 3)
     assert write(writer, given[:1]) is None
-    holder = subprocess.Popen(
+    with subprocess.Popen(
         [
             sys.executable,
             "-c",
@@ -177,14 +177,14 @@ def test_a_segment_locked_by_another_process_is_answered_with_an_error_and_recov
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    error = write(writer, given[1:2])
-    assert isinstance(error, LogError)
-    assert "locked" in error.message
-    assert not writer.healthy
-    holder.communicate("")
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        error = write(writer, given[1:2])
+        assert isinstance(error, LogError)
+        assert "locked" in error.message
+        assert not writer.healthy
+        holder.communicate("")
     assert eventually(lambda: writer.healthy), "nobody submitted, and the writer did not try by itself"
     assert write(writer, given[2:]) is None
     writer.close()
@@ -224,17 +224,17 @@ def test_a_full_disk_is_an_error_that_leaves_nothing_half_written_and_ends_when_
 def test_of_a_writer_killed_under_load_every_acknowledged_id_is_there(
     tmp_path: Path, kill_after_s: float
 ) -> None:
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "tests.serving.log.loaded_writer", str(tmp_path)],
         stdout=subprocess.PIPE,
         cwd=Path(__file__).parents[3],
-    )
-    assert child.stdout is not None
-    acknowledged = [int(child.stdout.readline())]
-    threading.Timer(kill_after_s, os.kill, (child.pid, signal.SIGKILL)).start()
-    lines = child.stdout.read().split(b"\n")
-    acknowledged += [int(line) for line in lines[:-1]]  # the last may be half a line
-    assert child.wait() == -signal.SIGKILL
+    ) as child:
+        assert child.stdout is not None
+        acknowledged = [int(child.stdout.readline())]
+        threading.Timer(kill_after_s, os.kill, (child.pid, signal.SIGKILL)).start()
+        lines = child.stdout.read().split(b"\n")
+        acknowledged += [int(line) for line in lines[:-1]]  # the last may be half a line
+    assert child.returncode == -signal.SIGKILL
     logged = [one.id for one in segments.rows(tmp_path, 0)]
     assert len(acknowledged) > 50
     assert set(acknowledged) <= set(logged)
