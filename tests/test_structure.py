@@ -13,7 +13,9 @@ FLOORS = (
     {"cli"},
     {"flows"},
     {"lifecycle"},
-    {"catalog", "decisions", "pipeline", "provenance", "scaffold", "scoping", "tracking"},
+    {"rollout"},
+    {"monitoring"},
+    {"catalog", "decisions", "pipeline", "provenance", "scaffold", "scoping", "serving", "tracking"},
     {"project"},
     {"base"},
 )

@@ -72,8 +72,10 @@ def table() -> typer.Typer:
         check,
         data,
         decide,
+        deploy,
         doctor,
         new,
+        serve,
         stage,
     )
 
@@ -108,6 +110,12 @@ def table() -> typer.Typer:
     app.command("decide")(decide.decide)
     app.command("decisions")(decide.decisions)
     app.add_typer(data.app, name="data")
+    app.command("deploy")(deploy.deploy)
+    app.command("promote")(deploy.promote)
+    app.command("rollback")(deploy.rollback)
+    app.command("retire")(deploy.retire)
+    app.command("deployments")(deploy.deployments)
+    app.command("serve")(serve.serve)
     app.command("doctor")(doctor.doctor)
     return app
 

@@ -12,7 +12,7 @@ _FORCE = "Go on though the phase before is not done; the reason is kept as a dec
 
 
 def stage(
-    phase: Annotated[str, typer.Argument(metavar="PHASE", help="scoping, data or modeling.")],
+    phase: Annotated[str, typer.Argument(metavar="PHASE", help="scoping, data, modeling or deployment.")],
     force: Annotated[str | None, typer.Option(metavar="REASON", help=_FORCE)] = None,
 ) -> None:
     """Work in a phase: run its stages, judge its gates.

@@ -10,7 +10,8 @@ from typing import Any
 from mlproj.base import files, git
 from mlproj.base.errors import ConfigError, nearest
 from mlproj.catalog import datasheet
-from mlproj.lifecycle.evidence import Evidence
+from mlproj.flows import model_card
+from mlproj.lifecycle.evidence import Evidence, Live
 from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline import dvc, stages, status, tracked, yaml12
 from mlproj.pipeline.hashes import Hashes
@@ -22,6 +23,8 @@ from mlproj.scoping.document import Document
 
 # What the repository's own pre-commit hook allows.
 LARGE_BYTES = 1_000_000
+PACKAGE = "models/package"
+LOAD = "reports/load.json"
 _REPORTS = ("ingest", "validation", "split", "baseline", "sanity", "evaluation")
 
 
@@ -45,9 +48,46 @@ def gather(project: Project) -> Evidence:
         evaluation_run=files.read_json(project.root / "models" / "evaluation.json"),
         lock_sha256=_lock_sha256(project),
         snapshot_held=run is not None and _held(project.root, run),
+        package=_table_at(project.root / PACKAGE / "package.json"),
+        load=_load(project),
+        card_run=model_card.run_of(project.root / model_card.PATH),
+        card_path=model_card.PATH,
+        live=_live(project),
     )
     hashes.save()
     return gathered
+
+
+def _table_at(path: Path) -> Mapping[str, Any] | None:
+    said = files.read_json(path)
+    return said if isinstance(said, dict) else None
+
+
+def _load(project: Project) -> Mapping[str, Any] | None:
+    """The measurements of a load, if they are those of the package that is there."""
+    said = _table_at(project.root / LOAD)
+    described = project.root / PACKAGE / "package.json"
+    if said is None or not described.is_file() or said.get("package") != files.digest(described):
+        return None
+    return said
+
+
+def _live(project: Project) -> Live | None:
+    if not (project.home / "serving.db").exists():
+        return None
+    # Only a project that has been deployed pays for opening the store.
+    from mlproj.serving.store import PRIMARY, Store, when
+
+    with Store(project.home / "serving.db") as store:
+        routes, active = store.routes(), store.active()
+        primary = routes.get(PRIMARY)
+        since = when(store.deployment(primary.deployment).step_us) if primary else ""
+    return Live(
+        primary=primary.version if primary else None,
+        since=since,
+        newcomer=active.version if active else None,
+        newcomer_mode=str(active.mode) if active else "",
+    )
 
 
 def _must_know_phases(pipeline: Pipeline | None) -> None:

@@ -15,19 +15,23 @@ from mlproj.base.errors import ConfigError, ToolError
 from mlproj.decisions import store as notebook
 from mlproj.decisions.record import Decision
 from mlproj.flows import evidence as gathering
-from mlproj.flows import status
-from mlproj.lifecycle import gates
+from mlproj.flows import load, model_card, status
+from mlproj.flows.deploy import wanted
+from mlproj.lifecycle import deployment_gates, gates
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline import dvc
 from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot
+from mlproj.serving import environments
 from mlproj.tracking import mlflow
 from mlproj.tracking.mlflow import Registrar
 from mlproj.tracking.models import ModelVersion
 
 CANDIDATE = "candidate"
+# Which version of the registry the run in `models/run.json` is: the store that knows it stays on one machine.
+REGISTERED = "models/registered.json"
 _STARTED = "started-"
 
 
@@ -56,11 +60,6 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
     `force` is the reason to go on though the phase before is not done; it is kept as a decision. Raises
     MlprojError if another command works here, ToolError if a stage fails for a reason no gate knows.
     """
-    if phase is Phase.DEPLOYMENT:
-        raise ConfigError(
-            "the deployment phase has nothing to run: this version of mlproj does not serve models",
-            hint="run `mlproj check deployment` to see what will be judged there",
-        )
     with lock.held(project.cache / "lock", doing=f"mlproj stage {phase}"):
         started = time.monotonic()
         before = gathering.gather(project)
@@ -73,7 +72,9 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
         with _registrar(project, phase) as registrar:
             left_out = _run(project, phase, before, say)
             after = gathering.gather(project)
-            verdict = gates.judge(phase, after)
+            if phase is Phase.DEPLOYMENT:
+                after = _prove(project, after, say)
+            verdict = _judge(phase, after)
             if registrar is not None and verdict.open:
                 version = _register(project, after, registrar, say)
         return Worked(
@@ -87,6 +88,33 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
         )
 
 
+def _judge(phase: Phase, evidence: Evidence) -> Verdict:
+    """Of the deployment phase, only what can be known before there is traffic is this command's to answer."""
+    if phase is not Phase.DEPLOYMENT:
+        return gates.judge(phase, evidence)
+    return Verdict(phase=phase, checks=tuple(deployment_gates.before_traffic(evidence)))
+
+
+def _prove(project: Project, evidence: Evidence, say: Callable[[str], None]) -> Evidence:
+    """Load the package with requests, unless this very package has been, and fill the model card."""
+    package = project.root / gathering.PACKAGE
+    if evidence.package is None:
+        return evidence
+    if evidence.load is None:
+        python = environments.python_for(project, wanted(project, package), say=say)
+        files.write_json(project.root / gathering.LOAD, load.measure(project, package, python, say=say))
+        evidence = gathering.gather(project)
+    raw = files.read_json(project.root / "models" / "run.json")
+    if isinstance(raw, dict):
+        model_card.fill(project.root / model_card.PATH, evidence, raw)
+    run = evidence.manifest
+    if run is not None and run.run_id in snapshot.anchors(project.root):
+        # The package belongs to the run's outcome: a clone that has the tag can fetch it.
+        _keep_outcome(project)
+        _anchor(project, run.run_id)
+    return gathering.gather(project)
+
+
 def _closed_before(phase: Phase, evidence: Evidence) -> Verdict | None:
     if phase.before is None:
         return None
@@ -98,7 +126,10 @@ def _next(phase: Phase, verdict: Verdict, evidence: Evidence) -> str:
     if not verdict.open:
         return status.next_step(phase, verdict.closed_by, evidence)
     if phase is Phase.MODELING:
-        return status.KEEP
+        return "run `mlproj stage deployment`"
+    if phase is Phase.DEPLOYMENT:
+        is_live = evidence.live is not None and evidence.live.primary is not None
+        return f"run `mlproj deploy --mode {'shadow' if is_live else 'full'}`"
     following = next(later for later in Phase if later.before is phase)
     return f"run `mlproj stage {following}`"
 
@@ -234,5 +265,15 @@ def _register(
             )
         say(f"the MLflow store here does not know run {run.run_id[:8]}: it was registered in another")
         return None
-    snapshot.anchor(project.root, run.run_id, kept)
+    said = {"name": version.name, "version": version.version, "run_id": run.run_id}
+    if files.read_json(project.root / REGISTERED) != said:
+        files.write_json(project.root / REGISTERED, said)
+    _keep_outcome(project)
+    _anchor(project, run.run_id)
     return version
+
+
+def _anchor(project: Project, run_id: str) -> None:
+    kept = snapshot.outcome(project.root, run_id)
+    assert kept is not None  # _keep_outcome
+    snapshot.anchor(project.root, run_id, kept)

@@ -1,20 +1,111 @@
-"""The gates of the deployment phase: what is promised of live traffic is not known before there is any."""
+"""The gates of the deployment phase: those before there is traffic, and those that only traffic can open."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from mlproj.lifecycle.check import Check, unknown
+from mlproj.lifecycle import pipeline_gate
+from mlproj.lifecycle.check import Check, failed, number, passed, unknown
 from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.phases import Phase
+from mlproj.scoping.scope import Target
+
+_AGAIN = "run `mlproj stage deployment`"
+# What a load of some seconds cannot tell.
+_LIVE_ONLY = ("availability",)
+_SLOWER = (
+    "try a smaller model, or one that a fast engine can serve: `mlproj check deployment` says which does"
+)
 
 
 def gates(evidence: Evidence) -> Iterator[Check]:
+    yield from before_traffic(evidence)
+    yield from on_traffic(evidence)
+
+
+def before_traffic(evidence: Evidence) -> Iterator[Check]:
+    """Is there a package of this very run, does it answer like the model, is it as fast as was promised?"""
+    if not evidence.has_pipeline:
+        yield unknown("pipeline", "there is no `dvc.yaml`", "run `mlproj data add FILE --target COLUMN`")
+        return
+    yield _package(evidence)
     scope = evidence.document.scope
-    for target in (*scope.software, *scope.business) if scope else ():
-        yield unknown(
-            f"{target.kind} target",
-            f"{target.sentence}: measured on live traffic, and there is none",
-            "",
-            metric=target.metric,
-        )
-    yield unknown("serving", "no version of the model is on live traffic", "")
+    for target in scope.software if scope else ():
+        if target.metric not in _LIVE_ONLY:
+            yield _software(target, evidence)
+    yield _card(evidence)
+    yield pipeline_gate.fresh(evidence, Phase.DEPLOYMENT)
+
+
+def on_traffic(evidence: Evidence) -> Iterator[Check]:
+    scope = evidence.document.scope
+    live = evidence.live
+    for target in scope.software if scope else ():
+        if target.metric in _LIVE_ONLY:
+            yield _waits(target)
+    for target in scope.business if scope else ():
+        yield _waits(target)
+    if live is None or live.primary is None:
+        beside = f"version {live.newcomer} is a {live.newcomer_mode}; " if live and live.newcomer else ""
+        yield unknown("serving", f"{beside}no version answers requests", "run `mlproj deploy --mode full`")
+        return
+    said = f"version {live.primary} answers requests since {live.since}"
+    if live.newcomer is not None:
+        said += f"; a {live.newcomer_mode} of version {live.newcomer} is under way"
+    yield passed("serving", said)
+
+
+def _waits(target: Target) -> Check:
+    return unknown(
+        f"{target.kind} target",
+        f"{target.sentence}: told by feedback from live traffic, and there is none yet",
+        "",
+        metric=target.metric,
+    )
+
+
+def _package(evidence: Evidence) -> Check:
+    name, package, run = "package", evidence.package, evidence.manifest
+    if package is None or run is None:
+        return unknown(name, "the model is not packaged yet", _AGAIN)
+    made_from = str(package.get("run_id"))
+    if made_from != run.run_id:
+        return failed(name, f"it was made from run {made_from[:8]}, and this is run {run.run_id[:8]}", _AGAIN)
+    engines = package.get("engines") or {}
+    serves = str(package.get("engine"))
+    details = [
+        f"{engine}: {report.get('reason')}"
+        for engine, report in engines.items()
+        if engine != serves and report.get("reason")
+    ]
+    rows = (engines.get(serves) or {}).get("rows")
+    same = f", equal to the model on {rows:,} rows" if serves != "original" and rows else ""
+    return passed(name, f"engine `{serves}` serves{same}", *details)
+
+
+def _software(target: Target, evidence: Evidence) -> Check:
+    name, metric, load = f"target {target.metric}", target.metric, evidence.load
+    if load is None:
+        return unknown(name, f"{target.sentence}: not measured yet", _AGAIN, metric=metric)
+    found = (load.get("metrics") or {}).get(metric)
+    if not isinstance(found, Mapping) or found.get("value") is None:
+        return unknown(name, f"{target.sentence}: the load did not measure it", _AGAIN, metric=metric)
+    said = f"{target.sentence}: {number(found['value'])} ({_where(found, load)})"
+    if target.met_by(float(found["value"])):
+        return passed(name, said, metric=metric)
+    return failed(name, said, _SLOWER, metric=metric)
+
+
+def _where(found: Mapping[str, Any], load: Mapping[str, Any]) -> str:
+    with_ = f"{found['connections']} connections, " if found.get("connections") else ""
+    return f"{with_}{load.get('machine', 'this machine')}"
+
+
+def _card(evidence: Evidence) -> Check:
+    name, run = "model card", evidence.manifest
+    if evidence.card_run is None or run is None:
+        return unknown(name, f"`{evidence.card_path}` has no evidence in it yet", _AGAIN)
+    if evidence.card_run != run.run_id:
+        return failed(name, f"its evidence is that of run {evidence.card_run[:8]}", _AGAIN)
+    return passed(name, f"`{evidence.card_path}` holds the evidence of run {run.run_id[:8]}")

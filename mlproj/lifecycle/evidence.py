@@ -14,11 +14,22 @@ from mlproj.scoping.document import Document
 
 
 @dataclass(frozen=True, kw_only=True)
+class Live:
+    """What is on live traffic: the version that answers, since when, and the newcomer beside it."""
+
+    primary: int | None = None
+    since: str = ""
+    newcomer: int | None = None
+    newcomer_mode: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """The facts that gates are judged by. A report that a stage has not written yet is None.
 
     `reports` holds the JSON files of `reports/` by stem, as their stages wrote them; `large_files` the files
-    in git above the limit, with their sizes in bytes.
+    in git above the limit, with their sizes in bytes. `package` is the package's own description, `load` the
+    measurements of a load on that very package, `card_run` the run whose evidence the model card holds.
     """
 
     document: Document
@@ -34,6 +45,11 @@ class Evidence:
     evaluation_run: Mapping[str, Any] | None = None
     snapshot_held: bool = False
     lock_sha256: str | None = None
+    package: Mapping[str, Any] | None = None
+    load: Mapping[str, Any] | None = None
+    card_run: str | None = None
+    card_path: str = "docs/model_card.md"
+    live: Live | None = None
 
     def report(self, name: str) -> Mapping[str, Any] | None:
         return self.reports.get(name)

@@ -1,4 +1,4 @@
-"""The gate that data and modeling share: what was judged is what the code and the data would make now."""
+"""The gate that phases with stages share: what was judged is what the code and data would make now."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ PIPELINE = "pipeline"
 def fresh(evidence: Evidence, phase: Phase) -> Check:
     """Fresh means this phase's stages and the data they are made from; judging targets is another gate."""
     # A stage that names no phase may stand anywhere before the end: the last phase answers for it.
-    phases = (Phase.DATA,) if phase is Phase.DATA else (Phase.DATA, Phase.MODELING, None)
+    phases = {
+        Phase.DATA: (Phase.DATA,),
+        Phase.MODELING: (Phase.DATA, Phase.MODELING, None),
+        Phase.DEPLOYMENT: (Phase.DEPLOYMENT,),
+    }[phase]
     statuses = evidence.of_phases(*phases)
     name, again = PIPELINE, f"run `mlproj stage {phase}`"
     if not any(status.stage.phase == phase for status in statuses):

@@ -6,25 +6,26 @@ moved alias changes no judgement under way. Nothing else is kept: after a restar
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from mlproj.monitoring import records
+from mlproj.monitoring.news import News
 from mlproj.monitoring.pairs import Pairs
-from mlproj.monitoring.questions import Baseline, Questions, questions
-from mlproj.monitoring.truths import Truths
+from mlproj.monitoring.questions import Baseline, questions
 from mlproj.monitoring.watch import Watch, baseline
 from mlproj.rollout import agreement
 from mlproj.rollout.analysis import judge
 from mlproj.rollout.plan import Plan
-from mlproj.rollout.verdict import Analysis, Progress, Rules, Verdict
+from mlproj.rollout.verdict import Analysis, Check, Progress, Rules, Verdict
 from mlproj.scoping.scope import Direction, Split, Target, TargetKind, Task
 from mlproj.serving import ids
-from mlproj.serving.record import Role
+from mlproj.serving.record import Feedback, Kind, Record, Role
 from mlproj.serving.store import Deployment, Mode, State, Store
 from mlproj.serving.supervisor import View
 
@@ -35,22 +36,18 @@ _PASTS = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
 _ENOUGH_PAST = 1000
 
 
-def pinned(plan: Plan, targets: tuple[Target, ...], *, task: str, positive: str | None) -> dict[str, Any]:
+def pinned(
+    plan: Plan, targets: Iterable[Target], *, task: str, positive: str | None, maturity_s: float
+) -> dict[str, Any]:
     """What is kept with a deployment, as JSON: the steps, the rules and what is promised."""
     return {
         "shares": list(plan.shares),
         "rules": asdict(plan.rules),
-        "maturity_s": plan.maturity_s,
+        "maturity_s": maturity_s,
         "targets": [asdict(target) for target in targets],
         "task": task,
         "positive": positive,
     }
-
-
-def _plan(said: Mapping[str, Any]) -> Plan:
-    return Plan(
-        shares=tuple(said["shares"]), rules=Rules(**said["rules"]), maturity_s=float(said["maturity_s"])
-    )
 
 
 def _targets(said: Mapping[str, Any]) -> tuple[Target, ...]:
@@ -87,11 +84,12 @@ class RolloutController:
             if self._rollout is None or self._rollout.deployment.id != active.id:
                 self._rollout = _Rollout(active, self._home, self._postgres)
             now = self._clock()
-            self._rollout.feed(view, until=ids.at(datetime.fromtimestamp(now - self._lag_s, UTC)))
+            self._rollout.feed(view, until=ids.at(_moment(round((now - self._lag_s) * 1e6))))
             if active.mode is Mode.CANARY:
                 self._canary(store, active, self._rollout, view, now)
             else:
-                self._rollout.show(store, active.id, self._rollout.agreement(), now)
+                latest = _agreement(self._rollout.pairs, self._rollout.plan.rules, round(now * 1e6))
+                self._rollout.show(store, latest, now)
 
     def _canary(self, store: Store, active: Deployment, rollout: _Rollout, view: View, now: float) -> None:
         plan = rollout.plan
@@ -103,7 +101,7 @@ class RolloutController:
         )
         now_us = round(now * 1e6)
         analysis = judge(rollout.watch.look(now_us), plan.rules, progress, now_us)
-        rollout.show(store, active.id, _latest(analysis, now_us), now)
+        rollout.show(store, _latest(analysis, now_us), now)
         if analysis.verdict is Verdict.ROLL_BACK:
             store.roll_back("mlproj", analysis.reason, number=active.id)
         elif analysis.verdict is Verdict.ADVANCE and plan.is_last(active.step):
@@ -119,69 +117,135 @@ class _Rollout:
     def __init__(self, deployment: Deployment, home: Path, postgres: str | None) -> None:
         self.deployment = deployment
         self._home, self._postgres = home, postgres
-        self._began = ids.at(datetime.fromtimestamp(deployment.step_us / 1e6, UTC))
-        if deployment.step:
-            # Later steps are judged with the earlier ones, so all of them are read.
-            self._began = ids.at(datetime.fromtimestamp(deployment.started_us / 1e6, UTC))
+        # Earlier steps are judged with the later ones, so all of them are read.
+        self._began = ids.at(_moment(deployment.started_us))
         self._cursor = self._began
         self._started: dict[int, float] = {}
         self._shown = (0.0, "")
         said = deployment.plan
-        self.plan = _plan(said) if deployment.mode is Mode.CANARY else Plan()
-        self._asked: Questions = questions(
+        self.plan = Plan(shares=tuple(said.get("shares") or ()), rules=Rules(**said["rules"]))
+        asked = questions(
             _targets(said),
             task=Task(said["task"]),
-            baseline=self._past(),
+            baseline=past(home, self._began, postgres=postgres),
             positive=said["positive"],
-            maturity_s=self.plan.maturity_s,
+            maturity_s=float(said["maturity_s"]),
             scores_are_probabilities=said["task"] != Task.REGRESSION,
         )
-        self.watch = Watch(self._asked)
-        self.pairs = Pairs(self._asked)
-        self._truths = Truths(home, self._began, postgres=postgres)
+        self.watch, self.pairs = Watch(asked), Pairs(asked)
+        self._news = News(home, self._began, postgres=postgres)
+
+    @property
+    def is_canary(self) -> bool:
+        return self.deployment.mode is Mode.CANARY
 
     def feed(self, view: View, *, until: int) -> None:
         """Count what was served and told since the last look, up to the id `until`."""
         for version in (self.deployment.version, self.deployment.baseline):
             since = view.ready_since.get(version) if version is not None else None
-            if (
-                version is not None
-                and since is not None
-                and abs(self._started.get(version, 0.0) - since) > 1.0
-            ):
+            if version is not None and since is not None and since - self._started.get(version, 0.0) > 1.0:
                 self._started[version] = since
                 self.watch.worker_started(round(since * 1e6))
-        canary = self.deployment.mode is Mode.CANARY
+        if until <= self._cursor:
+            return
         for record in records.since(self._home, self._cursor, until=until, postgres=self._postgres):
-            if canary:
-                self.watch.served(record)
+            (self.watch if self.is_canary else self.pairs).served(record)
+            self._news.served(record)
+        self._cursor = until
+        for record, one in self._news.new(until=until):
+            if self.is_canary:
+                self._told_of_canary(record, one)
             else:
-                self.pairs.served(record)
-            self._truths.served(record)
-        self._cursor = max(self._cursor, until)
-        for record, said in self._truths.new(until=until):
-            if canary:
-                self.watch.told(record, said)
-            else:
-                self.pairs.told(record, said)
+                self._told_of_shadow(record, one)
 
-    def agreement(self) -> dict[str, Any]:
-        return agreement.report(self.pairs, self._clock_us())
+    def _told_of_canary(self, record: Record, one: Feedback) -> None:
+        if one.kind is Kind.LABEL:
+            self.watch.label(record, one.value, arrived_us=one.arrived_us)
 
-    def show(self, store: Store, number: int, latest: Mapping[str, Any], now: float) -> None:
+    def _told_of_shadow(self, record: Record, one: Feedback) -> None:
+        if one.kind is Kind.DECISION:
+            self.pairs.decided(record, one.value)
+            return
+        found = records.get(self._home, record.id, postgres=self._postgres)
+        for other in found.related if found is not None else ():
+            if {record.role, other.role} == {Role.PRIMARY, Role.SHADOW}:
+                first, second = (record, other) if record.role == Role.PRIMARY else (other, record)
+                self.pairs.label(first, second, one.value)
+
+    def show(self, store: Store, latest: Mapping[str, Any], now: float) -> None:
+        """Keep the look for people to see, where it says something new or the last is old."""
         shown_at, verdict = self._shown
         if latest["verdict"] != verdict or now - shown_at >= _SHOWN_EVERY_S:
             self._shown = (now, str(latest["verdict"]))
-            store.look(number, latest, said=f"{latest['verdict']}: {latest['reason']}")
+            said = f"{latest['verdict']}: {latest['reason']}"
+            store.look(self.deployment.id, latest, said=said)
 
-    def _past(self) -> Baseline:
-        began = ids.moment(self._began)
-        found = Baseline()
-        for past in _PASTS:
-            counted = _Counted(
-                records.since(self._home, ids.at(began - past), until=self._began, postgres=self._postgres)
-            )
-            found = baseline(counted)
-            if counted.count >= _ENOUGH_PAST:
-                break
-        return found
+
+def past(home: Path, until: int, *, postgres: str | None = None) -> Baseline:
+    """How the primary did before the id `until`: the nearest past that has enough of it."""
+    began, found = ids.moment(until), Baseline()
+    for span in _PASTS:
+        served = [
+            record
+            for record in records.since(home, ids.at(began - span), until=until, postgres=postgres)
+            if record.role == Role.PRIMARY
+        ]
+        found = baseline(served)
+        if len(served) >= _ENOUGH_PAST:
+            break
+    return found
+
+
+def _latest(analysis: Analysis, now_us: int) -> dict[str, Any]:
+    """A look at a canary, as it is kept."""
+    person = ", a person decides" if analysis.needs_person else ""
+    return {
+        "at_us": now_us,
+        "verdict": f"{analysis.verdict}{person}",
+        "reason": analysis.reason,
+        "checks": [_check(check) for check in analysis.checks],
+    }
+
+
+def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any]:
+    """A look at a shadow: nothing follows from it but what a person makes of it."""
+    found = agreement.report(pairs.look(), rules)
+    groups = [found.overall, *found.slices]
+    return {
+        "at_us": now_us,
+        "verdict": "watching",
+        "reason": agreement.summary(found),
+        "checks": [
+            *(_check(check) for check in found.checks),
+            *(
+                {"name": f"{group.slice} = {group.level}", "result": "note", "reason": group.sentence}
+                for group in found.slices
+            ),
+        ],
+        "agreement": [
+            {
+                "slice": group.slice,
+                "level": group.level,
+                "pairs": group.pairs,
+                "agree": asdict(group.share),
+                "kappa": asdict(group.kappa),
+                "flipped": [list(flip) for flip in group.flipped],
+            }
+            for group in groups
+        ],
+        "missing": found.missing,
+    }
+
+
+def _check(check: Check) -> dict[str, Any]:
+    return {
+        "name": check.name,
+        "result": str(check.result),
+        "reason": check.reason,
+        # Evidence may be infinite, which is no JSON.
+        "numbers": {name: value for name, value in check.numbers.items() if math.isfinite(value)},
+    }
+
+
+def _moment(at_us: int) -> datetime:
+    return datetime.fromtimestamp(at_us / 1e6, UTC)

@@ -1,7 +1,7 @@
 """Owns the listening socket, and keeps a gateway and one worker a live version running.
 
-The supervisor's state is the store's: what it has to run is read from the routes and deployments there, so
-one that was killed goes on where the last one stood. Its children end with it, since the pipes they hold break.
+The supervisor's state is the store's: what it has to run is read from the routes and deployments there, so one
+that was killed goes on where the last one stood. Its children end with it: the pipes they hold break.
 """
 
 from __future__ import annotations
@@ -219,7 +219,9 @@ class Supervisor:
                 "entity": _entity(package),
             },
             # With nothing live, a shadow stands in for it: it is asked, recorded, and tells nobody.
-            "routes": [{**route, "role": PRIMARY} if alone else route for route in routes],
+            "routes": [
+                {**route, "role": PRIMARY, "automation": "shadow"} if alone else route for route in routes
+            ],
         }
 
     def _route(self, route: Route, run: str, routes: Mapping[str, Route]) -> dict[str, Any]:

@@ -302,13 +302,13 @@ def test_the_second_of_two_at_once_is_told_who_works(project: Path, mlproj: Run)
     assert "another command works in this repository: `mlproj stage modeling` by" in second.stderr
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("moment", ["Running stage 'train'", "Running stage 'evaluate'", "registering"])
 def test_ctrl_c_leaves_a_repository_that_goes_on_where_it_stopped(
-    stage: str, project: Path, mlproj: Run
+    moment: str, project: Path, mlproj: Run
 ) -> None:
     edit(project / "params.yaml", "learning_rate: 0.05", "learning_rate: 0.1")
     with start(project, "stage", "modeling") as child:
-        wait_for(child, f"Running stage '{stage}'")
+        wait_for(child, moment)
         os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to every process in the foreground
         assert child.stderr is not None
         said = child.stderr.read()
@@ -320,6 +320,23 @@ def test_ctrl_c_leaves_a_repository_that_goes_on_where_it_stopped(
     for file in ("models/run.json", "dvc.lock", "reports/evaluation.json"):
         assert git(project, "show", f"{anchored}:{file}") == (project / file).read_text().strip()
     assert "started-" not in git(project, "for-each-ref")
+    registered = json.loads((project / "models" / "registered.json").read_text())
+    assert registered == {"name": "penguins", "version": 2, "run_id": manifest(project)["run_id"]}
+
+
+@pytest.mark.parametrize("stage", ["ingest", "split"])
+def test_ctrl_c_in_the_data_phase_costs_one_stage(stage: str, project: Path, mlproj: Run) -> None:
+    edit(project / "penguins" / "dataset.py", "def main() -> None:", "def main() -> None:\n    # as before\n")
+    with start(project, "stage", "data") as child:
+        wait_for(child, f"Running stage '{stage}'")
+        os.killpg(child.pid, signal.SIGINT)
+        assert child.stderr is not None
+        said = child.stderr.read()
+    assert child.returncode == 130
+    assert "interrupted" in said
+    done = mlproj("stage", "data", cwd=project)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("Running stage 'ingest'" in done.stderr) is (stage == "ingest"), "what was finished is kept"
 
 
 def test_another_table_takes_the_place_of_the_first_and_is_judged_by_its_own_columns(

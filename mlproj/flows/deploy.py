@@ -1,0 +1,377 @@
+"""Putting a version on live traffic, moving it on, taking it back, ending it."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlproj.base import clock, files, git
+from mlproj.base.errors import ConfigError, MlprojError
+from mlproj.decisions import store as notebook
+from mlproj.decisions.record import Decision
+from mlproj.flows import evidence as gathering
+from mlproj.flows import serve
+from mlproj.lifecycle import deployment_gates
+from mlproj.lifecycle.check import Check, Outcome
+from mlproj.lifecycle.evidence import Evidence
+from mlproj.project import Project
+from mlproj.provenance import snapshot
+from mlproj.rollout import controller
+from mlproj.rollout.plan import Plan
+from mlproj.scoping.scope import Automation
+from mlproj.serving import admin, environments, package, settings
+from mlproj.serving.environments import Wanted
+from mlproj.serving.package import Package
+from mlproj.serving.store import KEPT, PRIMARY, Deployment, Event, Mode, Route, State, Store, Version
+
+_LOAD_S = 180.0
+_POLL_S = 0.05
+# From telling the least to telling the most.
+_DEGREES = (Automation.SHADOW, Automation.ASSIST, Automation.PARTIAL, Automation.FULL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What was typed. None where nothing was said, so that the candidate and the scoping document decide."""
+
+    mode: Mode
+    plan: Plan
+    version: int | None = None
+    automation: Automation | None = None
+    defer_below: float | None = None
+    host: str | None = None
+    port: int | None = None
+    maturity_s: float = 0.0
+    force: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed:
+    """What came of it. `refused` are the gates that closed the way: nothing was changed then."""
+
+    deployment: Deployment | None
+    version: Version | None = None
+    url: str = ""
+    example: Mapping[str, Any] | None = None
+    needs: str = ""
+    refused: tuple[Check, ...] = ()
+    decision: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """A deployment with its history."""
+
+    deployment: Deployment
+    events: tuple[Event, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """What is live, what has been, and what the processes say; `processes` is None where none runs."""
+
+    routes: Mapping[str, Route]
+    past: tuple[Past, ...]
+    processes: Mapping[str, Any] | None
+
+
+def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None]) -> Deployed:
+    """Record what is wanted, see that a supervisor runs, and wait until the version answers.
+
+    Raises ConfigError for what cannot be wanted, MlprojError if the version cannot be loaded.
+    """
+    said = settings.load(project, host=wish.host, port=wish.port)
+    evidence = gathering.gather(project)
+    with Store(project.home / "serving.db") as store:
+        number, folder = _choose(project, store, wish.version)
+        found = package.load(folder)
+        closed = _closed(evidence, folder, found, wish)
+        if closed and wish.force is None:
+            return Deployed(deployment=None, refused=closed)
+        automation, defer_below = _automation(evidence, found, wish)
+        version = _add(project, store, number, folder, found, say)
+        pins = controller.pinned(
+            replace(wish.plan, shares=wish.plan.shares if wish.mode is Mode.CANARY else (1.0,)),
+            evidence.document.scope.targets if evidence.document.scope else (),
+            task=found.task,
+            positive=None if found.outputs.positive is None else str(found.outputs.positive),
+            maturity_s=wish.maturity_s,
+        )
+        running = serve.ensure(project, said, say=say)
+        deployment = store.begin(
+            mode=wish.mode,
+            version=number,
+            automation=automation,
+            defer_below=defer_below,
+            plan=pins,
+            by=by,
+        )
+        record = _forced(project, deployment, closed, wish.force) if closed and wish.force else None
+        deployment = _wait(project, store, deployment, say)
+        return Deployed(
+            deployment=deployment,
+            version=version,
+            url=str(running["url"]),
+            example=found.example,
+            decision=project.relative(record) if record else None,
+        )
+
+
+def promote(project: Project, *, by: str) -> Deployment:
+    """Make the newcomer the primary now, whatever its analysis says so far."""
+    with Store(project.home / "serving.db") as store:
+        active = store.active()
+        if active is None:
+            raise ConfigError(
+                "no rollout is under way, so there is nothing to promote",
+                hint="run `mlproj deploy --mode shadow`, `canary` or `blue-green` first",
+            )
+        store.promote(active.id, by, "promoted by hand")
+        _settle(project)
+        return store.deployment(active.id)
+
+
+def roll_back(project: Project, *, by: str, why: str, say: Callable[[str], None]) -> Deployment:
+    """Take the newcomer off; with none, go back to the version that was live before.
+
+    One that is kept loaded takes over at once; an earlier one is loaded first, and takes over then.
+    """
+    with Store(project.home / "serving.db") as store:
+        routes = store.routes()
+        if store.active() is None and PRIMARY in routes and KEPT not in routes:
+            before = _before(store, routes[PRIMARY].version)
+            if before is not None:
+                return _go_back(project, store, before, routes[PRIMARY].deployment, by=by, why=why, say=say)
+        left = store.roll_back(by, why)
+        _settle(project)
+        return left
+
+
+def _before(store: Store, version: int) -> Deployment | None:
+    """The last deployment of another version that was live and can be loaded again."""
+    for past in store.deployments():
+        was_live = past.state is State.REPLACED and past.mode is not Mode.SHADOW
+        known = store.version(past.version)
+        if was_live and past.version != version and known is not None and known.folder.is_dir():
+            return past
+    return None
+
+
+def _go_back(
+    project: Project,
+    store: Store,
+    before: Deployment,
+    leaving: int,
+    *,
+    by: str,
+    why: str,
+    say: Callable[[str], None],
+) -> Deployment:
+    serve.ensure(project, settings.load(project), say=say)
+    began = store.begin(
+        mode=Mode.FULL,
+        version=before.version,
+        automation=before.automation,
+        defer_below=before.defer_below,
+        plan=before.plan,
+        by=by,
+    )
+    _wait(project, store, began, say)
+    store.note(leaving, "rolled back", why)
+    return store.deployment(leaving)
+
+
+def retire(project: Project, version: int, *, by: str) -> tuple[str, ...]:
+    """Take a version off live traffic for good; returns the roles it had."""
+    with Store(project.home / "serving.db") as store:
+        roles = store.retire(version, by)
+        _settle(project)
+        return roles
+
+
+def overview(project: Project) -> Overview:
+    """What is live and what has been, the newest first."""
+    if not (project.home / "serving.db").exists():
+        return Overview(routes={}, past=(), processes=None)
+    with Store(project.home / "serving.db") as store:
+        past = tuple(Past(deployment=each, events=store.events(each.id)) for each in store.deployments())
+        return Overview(routes=store.routes(), past=past, processes=admin.ask(project.home, "ping"))
+
+
+def _choose(project: Project, store: Store, asked: int | None) -> tuple[int, Path]:
+    """The version and where its package is: the candidate's in the repository, or one deployed before."""
+    registered = files.read_json(project.root / "models" / "registered.json")
+    here = project.root / "models" / "package"
+    candidate = int(registered["version"]) if isinstance(registered, dict) else None
+    number = asked if asked is not None else candidate
+    if number is None:
+        raise ConfigError("no version is registered yet", hint="run `mlproj stage modeling`")
+    if number == candidate and isinstance(registered, dict):
+        if not (here / "package.json").is_file():
+            known = store.version(number)
+            if known is not None and known.folder.is_dir():
+                return number, known.folder
+            raise ConfigError(f"version {number} is not packaged yet", hint="run `mlproj stage deployment`")
+        made_from = package.load(here).run_id
+        if made_from == registered["run_id"]:
+            return number, here
+        known = store.version(number)
+        if known is None:
+            raise ConfigError(
+                f"`models/package` was made from run {made_from[:8]}, and version {number} is run "
+                f"{str(registered['run_id'])[:8]}",
+                hint="run `mlproj stage deployment`",
+            )
+    known = store.version(number)
+    if known is None:
+        names = sorted({*(each.number for each in store.versions()), *([candidate] if candidate else [])})
+        raise ConfigError(
+            f"version {number} has not been packaged on this machine; these have: "
+            f"{', '.join(map(str, names)) or 'none'}",
+            hint="check its run out (`git checkout mlproj/run/RUN`, `dvc pull`), then deploy from there",
+        )
+    return number, known.folder
+
+
+def _closed(evidence: Evidence, folder: Path, found: Package, wish: Wish) -> tuple[Check, ...]:
+    """What stands against it. A version that has been packaged before was judged then."""
+    if evidence.package is None or evidence.package.get("run_id") != found.run_id:
+        return ()
+    checks = [check for check in deployment_gates.before_traffic(evidence) if not check.passed]
+    # An unknown gate (a metric that only live traffic can tell) is no reason to keep traffic away.
+    closed = [check for check in checks if check.outcome is Outcome.FAIL]
+    scope = evidence.document.scope
+    promised = scope.automation if scope else None
+    asked = wish.automation
+    if asked is not None and promised is not None and _DEGREES.index(asked) > _DEGREES.index(promised):
+        closed.append(
+            Check(
+                name="automation",
+                outcome=Outcome.FAIL,
+                reason=f"`{asked}` is more than the scoping document promises, which is `{promised}`",
+                hint=f"edit `automation` in `{evidence.document_path}`, or deploy with less",
+            )
+        )
+    return tuple(closed)
+
+
+def _automation(evidence: Evidence, found: Package, wish: Wish) -> tuple[str, float | None]:
+    scope = evidence.document.scope
+    degree = wish.automation or (scope.automation if scope else None) or Automation.FULL
+    if degree is Automation.PARTIAL and wish.defer_below is None:
+        raise ConfigError(
+            "`partial` automation leaves unsure answers to a person, and nothing says below which confidence",
+            hint="say it: `--defer-below 0.8`",
+        )
+    if wish.defer_below is not None:
+        if degree is not Automation.PARTIAL:
+            raise ConfigError(
+                f"`--defer-below` needs `--automation partial`, and this is `{degree}`",
+                hint="add `--automation partial`, or leave `--defer-below` out",
+            )
+        if found.task == "regression":
+            raise ConfigError(
+                "a model that predicts a number gives no confidence, so nothing can be deferred by it",
+                hint="deploy with `--automation assist`: a person then sees every answer",
+            )
+        if not 0 < wish.defer_below <= 1:
+            raise ConfigError(
+                f"`--defer-below {wish.defer_below:g}` is not between 0 and 1",
+                hint="a confidence is a probability",
+            )
+    return degree, wish.defer_below
+
+
+def _add(
+    project: Project, store: Store, number: int, folder: Path, found: Package, say: Callable[[str], None]
+) -> Version:
+    """A copy of the package outside the work tree, and the environment it runs in."""
+    digest = package.digest(folder)
+    python = environments.python_for(project, wanted(project, folder), say=say)
+    kept = project.home / "versions" / f"{number}-{digest[:12]}"
+    if folder != kept and not kept.is_dir():
+        package.verify(folder)
+        temporary = kept.with_name(f".{kept.name}.tmp")
+        files.remove(temporary)
+        shutil.copytree(folder, temporary)
+        temporary.replace(kept)
+    version = Version(
+        number=number,
+        run=found.run_id,
+        digest=digest,
+        folder=kept,
+        python=python,
+        engine=found.engine,
+        added_us=time.time_ns() // 1000,
+    )
+    store.add_version(version)
+    return version
+
+
+def wanted(project: Project, folder: Path) -> Wanted:
+    """The environment that a package was made in, and the commit that has its lock file."""
+    found = package.load(folder)
+    return Wanted(
+        lock=found.environment.lock,
+        lock_sha256=found.environment.lock_sha256,
+        python=found.environment.python,
+        commit=snapshot.outcome(project.root, found.run_id),
+    )
+
+
+def _wait(project: Project, store: Store, began: Deployment, say: Callable[[str], None]) -> Deployment:
+    say(f"loading version {began.version}")
+    admin.ask(project.home, "poke")
+    deadline = time.monotonic() + _LOAD_S
+    while time.monotonic() < deadline:
+        deployment = store.deployment(began.id)
+        if deployment.state is State.FAILED:
+            raise MlprojError(
+                f"version {deployment.version} could not be loaded, and got no request: {deployment.reason}",
+                hint=f"look at `{project.home / 'supervisor.log'}`",
+            )
+        running = admin.ask(project.home, "ping")
+        if running is None:
+            raise MlprojError(
+                "the supervisor has ended while the version was loading",
+                hint=f"look at `{project.home / 'supervisor.log'}`; `mlproj serve` goes on where it stood",
+            )
+        if deployment.state is not State.STARTING and running["gateway"]["ready"]:
+            return deployment
+        time.sleep(_POLL_S)
+    raise MlprojError(
+        f"version {began.version} was not ready within {_LOAD_S:.0f} s; it goes on loading",
+        hint="run `mlproj deployments` to see, or `mlproj rollback` to give it up",
+    )
+
+
+def _settle(project: Project) -> None:
+    """Wait until the gateway has applied what was just recorded, where one runs."""
+    admin.ask(project.home, "poke")
+    deadline = time.monotonic() + 5.0
+    time.sleep(_POLL_S)
+    while time.monotonic() < deadline:
+        running = admin.ask(project.home, "ping")
+        if running is None or running["gateway"]["ready"]:
+            return
+        time.sleep(_POLL_S)
+
+
+def _forced(project: Project, deployment: Deployment, closed: tuple[Check, ...], reason: str) -> Path:
+    shown = "\n".join(f"- {check.name}: {check.reason}" for check in closed)
+    return notebook.add(
+        project.decisions,
+        Decision(
+            title=f"Deploy version {deployment.version} against its gates",
+            on=clock.today(),
+            why=reason,
+            kind="forced",
+            commit=git.head(project.root),
+            run=None,
+        ),
+        evidence=f"These gates were closed:\n\n{shown}",
+    )

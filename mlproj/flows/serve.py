@@ -1,0 +1,113 @@
+"""Serving: the supervisor in the foreground, started detached, asked, stopped."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from mlproj.base import lock
+from mlproj.base.errors import ConfigError, MlprojError
+from mlproj.project import Project
+from mlproj.serving import admin
+from mlproj.serving.settings import Settings
+
+_START_S = 30.0
+_STOP_S = 60.0
+_POLL_S = 0.05
+_LOG_LINES = 8
+
+
+def serve(project: Project, settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Supervise in the foreground until SIGTERM or Ctrl-C, then drain.
+
+    Raises ConfigError where one runs already, MlprojError where the port is taken.
+    """
+    from mlproj.rollout.controller import RolloutController
+    from mlproj.serving import supervisor
+
+    running = admin.ask(project.home, "ping")
+    if running is not None:
+        raise ConfigError(
+            f"this project is served already, by process {running['pid']} at {running['url']}",
+            hint="run `mlproj serve --stop` first, or `mlproj deployments` to see what it serves",
+        )
+    project.home.mkdir(parents=True, exist_ok=True)
+    with (
+        lock.held(project.home / "supervisor.lock", doing="mlproj serve"),
+        supervisor.listen(settings.host, settings.port) as listener,
+    ):
+        host, port = listener.getsockname()[:2]
+        # A request is in the log once it has been answered, which takes no longer than its deadline.
+        looks = RolloutController(project.home, lag_s=settings.timeout_s + 1.0, postgres=settings.postgres)
+        say(f"serving {project.name} at http://{host}:{port} (Ctrl-C drains and ends)")
+        supervisor.run(project.home, project.model, settings, listener, looks)
+
+
+def ensure(project: Project, settings: Settings, *, say: Callable[[str], None]) -> Mapping[str, Any]:
+    """What the running supervisor says of itself; where none runs, one is started first, detached.
+
+    Raises MlprojError with the end of its log if it does not come up.
+    """
+    running = admin.ask(project.home, "ping")
+    if running is not None:
+        return running
+    log = project.home / "supervisor.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, "-m", "mlproj", "serve", "--host", settings.host, "--port", str(settings.port)]
+    say("starting the gateway")
+    with log.open("ab") as stream:
+        begins = stream.tell()
+        child = subprocess.Popen(
+            command,
+            cwd=project.root,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,
+            env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+        )
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        running = admin.ask(project.home, "ping")
+        if running is not None and running["gateway"]["ready"]:
+            return running
+        if child.poll() is not None:
+            raise MlprojError(f"the gateway did not start:\n{_tail(log, begins)}", hint=_hint(log, begins))
+        time.sleep(_POLL_S)
+    raise MlprojError(
+        f"the gateway was not ready within {_START_S:.0f} s:\n{_tail(log, begins)}", hint=f"look at `{log}`"
+    )
+
+
+def stop(project: Project) -> bool:
+    """Drain and end the supervisor; false where none runs. Raises MlprojError if it does not end."""
+    running = admin.ask(project.home, "stop")
+    if running is None:
+        return False
+    deadline = time.monotonic() + _STOP_S
+    while time.monotonic() < deadline:
+        if not admin.card(project.home).exists():
+            return True
+        time.sleep(_POLL_S)
+    raise MlprojError(
+        f"process {running['pid']} has not ended within {_STOP_S:.0f} s",
+        hint=f"`{project.home / 'supervisor.log'}` says why; `kill {running['pid']}` loses no answer",
+    )
+
+
+def _tail(log: Path, begins: int) -> str:
+    with log.open("rb") as stream:
+        stream.seek(begins)
+        lines = stream.read().decode("utf-8", "replace").strip().splitlines()
+    return "\n".join(f"    {line}" for line in lines[-_LOG_LINES:]) or "    (it said nothing)"
+
+
+def _hint(log: Path, begins: int) -> str:
+    said = _tail(log, begins)
+    _, found, hint = said.partition("hint: ")
+    return hint.strip() if found else f"look at `{log}`"
