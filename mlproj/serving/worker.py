@@ -691,29 +691,26 @@ def binary_size(entry: dict[str, Any], left: int) -> int | None:
 def tensor(entry: dict[str, Any], raw: bytes | None) -> list[Any]:
     """The n values of a tensor of shape [n] or [n, 1]; raises WrongValueError or RefusalError."""
     shape, datatype = entry.get("shape"), entry.get("datatype")
-    if (
-        not isinstance(shape, list)
-        or not all(type(size) is int and size >= 0 for size in shape)
-        or len(shape) not in (1, 2)
-        or (len(shape) == 2 and shape[1] != 1)
-    ):
+    rows = shape[0] if isinstance(shape, list) and shape and shape[1:] in ([], [1]) else None
+    if type(rows) is not int:
         raise WrongValueError("wrong_type", "a tensor of shape [n] or [n, 1] is wanted")
     if not isinstance(datatype, str) or (datatype != "BYTES" and datatype not in TENSORS):
         raise WrongValueError("wrong_type", f"a datatype of BYTES, {', '.join(TENSORS)} is wanted")
     values = tensor_from_json(entry.get("data"), datatype) if raw is None else tensor_from_raw(raw, datatype)
-    if len(values) != shape[0]:
-        raise WrongValueError("wrong_type", f"{len(values):,} values in a tensor of {shape[0]:,}")
+    if len(values) != rows:
+        raise WrongValueError("wrong_type", f"{len(values):,} values in a tensor of {rows:,}")
     return values
 
 
 def tensor_from_json(data: Any, datatype: str) -> list[Any]:
     if not isinstance(data, list):
         raise WrongValueError("wrong_type", "the tensor has no array `data`")
-    values = data
-    if any(type(item) is list for item in data):
+    values, kinds = data, set(map(type, data))
+    if list in kinds:
         values = [item[0] if type(item) is list and len(item) == 1 else item for item in data]
+        kinds = set(map(type, values))
     allowed = IN_JSON.get(datatype, IN_JSON["FP64"])
-    if not allowed.issuperset(map(type, values)):
+    if not kinds <= allowed:
         value = next(value for value in values if type(value) not in allowed)
         raise WrongValueError("wrong_type", f"a tensor of {datatype} is announced, {shown(value)}")
     return values
