@@ -30,4 +30,5 @@ def to_onnx(pipeline: Any, inputs: list[dict[str, Any]], path: Path) -> None:
     except Exception as error:  # it raises whatever its parts raise
         said = " ".join(str(error).split())
         raise CannotConvert(f"skl2onnx cannot convert it: {said[:200]}") from error
+    path.parent.mkdir(parents=True)
     path.write_bytes(graph.SerializeToString())
