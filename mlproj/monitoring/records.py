@@ -36,7 +36,7 @@ _APART = timedelta(minutes=2)
 # Rows of primaries whose shadow may still come, while reading in order.
 _RECENT = 200_000
 # An id is given when the request is read, and its arrival may be taken a little earlier.
-_SKEW = timedelta(hours=1)
+_SKEW_US = 3_600_000_000
 
 
 class Reader(Protocol):
@@ -139,9 +139,9 @@ def unmatched(
             windows.setdefault(one.entity, []).append(one)
     hit: set[int] = set()
     if windows:
-        first = _at_us(min(one.since_us or 0 for each in windows.values() for one in each)) - _SKEW
-        past = _at_us(max(one.until_us or 0 for each in windows.values() for one in each)) + _SKEW
-        for record in source.rows(ids.at(first), ids.at(past)):
+        first = min(one.since_us or 0 for each in windows.values() for one in each)
+        past = max(one.until_us or 0 for each in windows.values() for one in each)
+        for record in source.rows(ids.at_us(first - _SKEW_US), ids.at_us(past + _SKEW_US)):
             for one in windows.get(record.entity or "", ()):
                 if _speaks_of(one, record):
                     hit.add(id(one))

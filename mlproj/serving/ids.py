@@ -92,9 +92,13 @@ def parse(shown: str) -> int:
 
 
 def at(moment: datetime) -> int:
-    """The smallest id that a prediction of that moment can have; for a moment before 2020, 0."""
-    since = moment.astimezone(UTC) - datetime(2020, 1, 1, tzinfo=UTC)
-    return max(0, since // timedelta(milliseconds=1)) << _SHIFT
+    """The smallest id that a prediction of that moment can have, within what an id can be."""
+    return at_us((moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1))
+
+
+def at_us(moment_us: int) -> int:
+    """The same of microseconds since 1970."""
+    return min(max(0, moment_us // 1000 - EPOCH_MS) << _SHIFT, LARGEST)
 
 
 def moment(number: int) -> datetime:

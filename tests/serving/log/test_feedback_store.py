@@ -48,7 +48,7 @@ def test_without_a_time_a_repetition_is_known_and_a_change_of_mind_is_new(tmp_pa
     added = [store.add([said(value)]).new for value in ("Yes", "Yes", "No", "No", "Yes")]
     assert added == [1, 0, 1, 0, 1]
     assert about(tmp_path) == ["Yes", "No", "Yes"]
-    window = {"prediction_id": None, "entity": "7590", "since_us": 5, "until_us": 9}
+    window: dict[str, Any] = {"prediction_id": None, "entity": "7590", "since_us": 5, "until_us": 9}
     assert store.add([said("Yes", **window), said("Yes", **window)]) == Added(new=1, known=1)
     store.close()
 

@@ -86,6 +86,7 @@ def test_a_moment_gives_the_smallest_id_it_can_have() -> None:
     assert ids.moment(number) == moment
     assert ids.moment(number - 1) < moment
     assert ids.at(datetime(1999, 1, 1, tzinfo=UTC)) == 0
+    assert ids.at(datetime.max.replace(tzinfo=UTC)) == ids.LARGEST
     assert ids.bounds(date(2020, 1, 1))[0] == 0
 
 

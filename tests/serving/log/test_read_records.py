@@ -44,8 +44,8 @@ def window(entity: str, first: Record, last: Record, value: str, at_us: int = 1)
 
 @pytest.fixture(params=["hot", "sealed"])
 def two_days(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, list[Record]]:
-    """Ten records a day, customers a and b in turn, each answered by a shadow too; the first day may be sealed."""
-    given = []
+    """Ten records a day, customers a and b in turn, each answered by a shadow too; one day may be sealed."""
+    given: list[Record] = []
     for one in (*of_day(DAY, 10), *of_day(NEXT, 10)):
         entity = "ab"[len(given) // 2 % 2]
         given.append(one._replace(entity=entity, sticky=True))

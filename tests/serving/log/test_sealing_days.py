@@ -107,7 +107,7 @@ def test_what_the_typed_columns_cannot_give_back_is_kept_as_it_came(tmp_path: Pa
         b"\xff\xfe",
         b"",
     ]
-    plain = {"tenure": 12, "Contract": 'quotes " and, commas\nand \u2028 lines \r\n and \U0001f600'}
+    plain = {"tenure": 12.5, "Contract": 'quotes " and, commas\nand \u2028 lines \r\n and \U0001f600'}
     given = [
         one._replace(features=record(one.id, features=features).features)
         for one, features in zip(of_day(DAY, len(odd) + 30), [*odd, *[plain] * 30], strict=True)
