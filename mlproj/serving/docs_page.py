@@ -11,7 +11,7 @@ _STYLE = """
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid #8884 }
-pre, textarea { font: 14px/1.4 ui-monospace, monospace; background: #8881; padding: .8rem; border-radius: 6px }
+pre, textarea { font: 14px/1.4 ui-monospace, monospace; background: #8881; padding: .8rem }
 pre { overflow-x: auto; white-space: pre-wrap }
 textarea { width: 100%; box-sizing: border-box; border: 1px solid #8886 }
 input, button { font: inherit; padding: .3rem .6rem }

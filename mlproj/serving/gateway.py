@@ -47,9 +47,10 @@ class Gateway:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, home: Path, listener: socket.socket) -> None:
         self._loop = loop
-        self._home = home
         self._listener = listener
         self._metrics = Metrics()
+        # Before there is a writer that begins a new day's file.
+        self._last_id = segments.last_id(home)
         self._writer = Writer(home, loop)
         self._desk = Desk(loop, self._writer, self._metrics, broken=self._broken)
         self._bridge = Bridge(loop, application.build(home, self._desk), self._metrics)
@@ -74,19 +75,11 @@ class Gateway:
         keepers = [asyncio.create_task(work()) for work in (self._apply_all, self._tick, self._report)]
         try:
             # Until the routes are known, clients wait in the socket's backlog rather than being refused.
-            await asyncio.wait(
-                [asyncio.create_task(self._may_accept.wait()), asyncio.create_task(self._draining.wait())],
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            await self._either(self._may_accept, keepers)
             await server.start_serving()
             gc.collect()
             gc.freeze()
-            stopped = asyncio.create_task(self._draining.wait())
-            await asyncio.wait([stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)
-            for keeper in keepers:
-                if keeper.done():
-                    # Without one of its keepers the gateway is half one: end, and be started again.
-                    keeper.result()
+            await self._either(self._draining, keepers)
             await self._answer_all()
             server.close()
             await self._answer_all()
@@ -96,6 +89,19 @@ class Gateway:
             await self._loop.run_in_executor(None, self._writer.close)
             # The last commits' callbacks are with the loop now.
             await asyncio.sleep(0)
+
+    async def _either(self, event: asyncio.Event, keepers: list[asyncio.Task[None]]) -> None:
+        """Wait for the event, or the order to drain; raises what ended a keeper.
+
+        Without one of its keepers the gateway is half one: better to end, and be started again.
+        """
+        waits = [asyncio.create_task(one.wait()) for one in (event, self._draining)]
+        await asyncio.wait([*waits, *keepers], return_when=asyncio.FIRST_COMPLETED)
+        for keeper in keepers:
+            if keeper.done():
+                keeper.result()
+        for wait in waits:
+            wait.cancel()
 
     def _drain(self) -> None:
         self._front.is_draining = True
@@ -135,8 +141,7 @@ class Gateway:
                 print(f"routes that cannot be read: {error!r}", file=sys.stderr, flush=True)
                 continue
             if node != self._node:
-                after = await self._loop.run_in_executor(None, segments.last_id, self._home)
-                self._node, self._ids = node, ids.Generator(node, after=after)
+                self._node, self._ids = node, ids.Generator(node, after=self._last_id)
             self._front.apply(settings)
             await self._desk.apply(settings, table, self._ids)
             self._may_accept.set()

@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 import struct
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -61,7 +60,7 @@ def answer(kind: int, body: bytes, options: argparse.Namespace) -> bytes:
     except ValueError:
         told = b'{"error":{"code":"not_json","message":"the body is not JSON","fields":[]}}'
         return ANSWER.pack(400, 0, len(told)) + told
-    fault = said.get("fault") if isinstance(said, dict) else None
+    fault = "error" if options.error else said.get("fault") if isinstance(said, dict) else None
     if isinstance(said, dict) and "sleep" in said:
         time.sleep(said["sleep"])
     match fault:
@@ -111,7 +110,7 @@ def main() -> None:
     parser.add_argument("socket")
     parser.add_argument("--label", default="Yes")
     parser.add_argument("--sleep-ms", type=float, default=0.0)
-    for fault in ("rubbish", "crash", "hang", "fast", "number"):
+    for fault in ("rubbish", "crash", "hang", "error", "fast", "number"):
         parser.add_argument(f"--{fault}", action="store_true")
     options = parser.parse_args()
     Path(options.socket).unlink(missing_ok=True)
@@ -126,4 +125,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

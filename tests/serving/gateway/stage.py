@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -161,17 +160,23 @@ class Stage:
             **more,
         }
 
-    def start(self, **environ: str) -> None:
+    def start(self) -> None:
         """Start a gateway and give it the routes."""
+        self._start("-m", "mlproj.serving.gateway")
+
+    def start_as(self, script: str) -> None:
+        """The same, with limits that a script changes first."""
+        self._start("-c", script)
+
+    def _start(self, *program: str) -> None:
         ours, theirs = socket.socketpair()
         self.gateway = subprocess.Popen(
             [
-                *(sys.executable, "-m", "mlproj.serving.gateway"),
+                *(sys.executable, *program),
                 *("--listen-fd", str(self.listener.fileno())),
                 *("--control-fd", str(theirs.fileno()), "--home", str(self.home)),
             ],
             pass_fds=(self.listener.fileno(), theirs.fileno()),
-            env={**os.environ, **environ},
             stdin=subprocess.DEVNULL,
         )
         theirs.close()
