@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 
 from mlproj.monitoring.labels import MOST_LEVELS
 from mlproj.monitoring.questions import Answer, Loss, Questions, label
-from mlproj.serving.record import Record, Role
+from mlproj.serving.record import Feedback, Kind, Record, Role
 
 # Primaries whose shadow may still come; a shadow queue holds 1,000 requests.
 WAITING = 20_000
+ANSWERED = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Discordant:
-    """Labelled pairs of which exactly one answer is right, one a unit: `worse` where it is the first one's."""
+    """Labelled pairs of which one answer is right, one a unit: `worse` where it is the first."""
 
     loss: Loss
     labelled: int
@@ -49,29 +50,29 @@ class Discordant:
 
 @dataclass(frozen=True)
 class Paired:
-    """All pairs, then each level of each slice; `missing` are answers whose shadow never came."""
+    """All pairs, then each level of each slice. `missing`: answers of which no shadow's came."""
 
     table: Table
     slices: tuple[tuple[str, str, Table], ...] = ()
     discordant: tuple[Discordant, ...] = ()
     missing: int = 0
-    unreadable: int = 0
 
 
 class Pairs:
-    """Counts pairs. For a shadow feed `served` every record in the order of ids; for people, `decided`."""
+    """Counts pairs, of shadow and primary and of model and person. Feed it every record in the order of ids.
+
+    Answers of both are kept until a label comes, of the last million requests.
+    """
 
     def __init__(self, questions: Questions) -> None:
         self._questions = questions
         self._waiting: OrderedDict[tuple[str, int], Record] = OrderedDict()
-        self._all = Counting()
-        self._slices: dict[tuple[str, str], Counting] = {}
-        self._levels: dict[str, set[str]] = {}
+        self._answered: OrderedDict[int, Both] = OrderedDict()
+        self._shadow = Tables(questions.slices)
+        self._people = Tables(questions.slices)
         self._discordant: dict[Loss, list[int]] = {}
         self._spoken: set[tuple[Loss, str]] = set()
-        self._labelled: set[int] = set()
         self._missing = 0
-        self._unreadable = 0
 
     def served(self, record: Record) -> None:
         """A shadow's answer is counted with the primary's to the same row of the same request."""
@@ -85,55 +86,90 @@ class Pairs:
                 self._missing += 1
             return
         primary = self._waiting.pop(key, None)
-        if primary is not None and primary.output is not None:
-            first, second = Answer.from_output(primary.output), Answer.from_output(record.output)
-            self._pair(primary, first.label, second.label)
+        if primary is None or primary.output is None:
+            return
+        first, second = Answer.from_output(primary.output), Answer.from_output(record.output)
+        self._shadow.add(primary, first.label, second.label)
+        self._answered[primary.id] = Both(first, second, _unit(primary))
+        if len(self._answered) > ANSWERED:
+            self._answered.popitem(last=False)
+
+    def told(self, record: Record, said: Feedback) -> None:
+        """Feedback about a primary's answer: the truth, or what a person decided."""
+        if said.kind == Kind.DECISION:
+            self.decided(record, said.value)
+        else:
+            self.label(record, said.value)
 
     def decided(self, record: Record, decision: object) -> None:
         """What a person decided where the model answered `record`; the person's answer is the first."""
         if record.output is not None:
-            self._pair(record, label(decision), Answer.from_output(record.output).label)
+            self._people.add(record, label(decision), Answer.from_output(record.output).label)
 
-    def label(self, primary: Record, shadow: Record, truth: object) -> None:
-        """The truth about what both answered. Of each unit the first that tells them apart counts."""
-        if primary.output is None or shadow.output is None or primary.id in self._labelled:
+    def label(self, primary: Record, truth: object) -> None:
+        """The truth about what both answered. Of each unit the first that tells them apart counts.
+
+        Both answers have the same truth, so unlike in a canary nothing has to wait for its maturity.
+        """
+        both = self._answered.pop(primary.id, None)
+        if both is None:
             return
-        self._labelled.add(primary.id)
-        first, second = Answer.from_output(primary.output), Answer.from_output(shadow.output)
-        unit = _unit(primary)
         for loss in self._questions.losses:
-            if loss.business or not loss.is_share:
+            if not loss.is_share:
                 continue
-            try:
-                ours, theirs = loss.of(first, label(truth)), loss.of(second, label(truth))
-            except ValueError:
-                self._unreadable += 1
+            ours, theirs = loss.of(both.first, label(truth)), loss.of(both.second, label(truth))
+            if ours is None and theirs is None:
                 continue
-            if ours is None or theirs is None:
-                continue
+            # What the metric does not count for one of them (a precision) is no mistake of it.
+            ours, theirs = ours or 0.0, theirs or 0.0
             tally = self._discordant.setdefault(loss, [0, 0, 0])
             tally[0] += 1
-            if ours != theirs and (unit is None or (loss, unit) not in self._spoken):
-                if unit is not None:
-                    self._spoken.add((loss, unit))
+            if ours != theirs and (both.unit is None or (loss, both.unit) not in self._spoken):
+                if both.unit is not None:
+                    self._spoken.add((loss, both.unit))
                 tally[1 if theirs > ours else 2] += 1
 
     def look(self) -> Paired:
-        slices = tuple((name, level, made.table()) for (name, level), made in sorted(self._slices.items()))
+        """The shadow and the primary."""
         discordant = tuple(Discordant(loss, *counts) for loss, counts in self._discordant.items())
-        return Paired(self._all.table(), slices, discordant, self._missing, self._unreadable)
+        return self._shadow.paired(discordant, self._missing)
 
-    def _pair(self, record: Record, first: str, second: str) -> None:
+    def people(self) -> Paired:
+        """The model and people's decisions."""
+        return self._people.paired((), 0)
+
+
+@dataclass(frozen=True)
+class Both:
+    """What the two said, waiting for the truth."""
+
+    first: Answer
+    second: Answer
+    unit: str | None
+
+
+class Tables:
+    """Pairs of all and by slice."""
+
+    def __init__(self, slices: tuple[str, ...]) -> None:
+        self._all = Counting()
+        self._slices: dict[tuple[str, str], Counting] = {}
+        self._levels: dict[str, set[str]] = {name: set() for name in slices}
+
+    def add(self, record: Record, first: str, second: str) -> None:
         unit = _unit(record)
         self._all.add(first, second, unit)
         for place in self._places(record):
             self._slices.setdefault(place, Counting()).add(first, second, unit)
 
+    def paired(self, discordant: tuple[Discordant, ...], missing: int) -> Paired:
+        slices = tuple((name, level, made.table()) for (name, level), made in sorted(self._slices.items()))
+        return Paired(self._all.table(), slices, discordant, missing)
+
     def _places(self, record: Record) -> Iterable[tuple[str, str]]:
-        features = json.loads(record.features) if self._questions.slices else {}
-        for name in self._questions.slices:
+        features = json.loads(record.features) if self._levels else {}
+        for name, known in self._levels.items():
             level = label(features.get(name))
-            known = self._levels.setdefault(name, set())
             if level in known or len(known) < MOST_LEVELS:
                 known.add(level)
                 yield name, level

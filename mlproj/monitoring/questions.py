@@ -141,8 +141,8 @@ def questions(
 ) -> Questions:
     """What the targets ask of served traffic.
 
-    `positive` is the class of a binary task's bare recall or precision. Without a latency target, slower than the
-    primary's own p95 of before is what is counted as slow.
+    `positive` is the class of a binary task's bare recall or precision. Without a latency target, slower than
+    the primary's own p95 of before is what is counted as slow.
     """
     latency: list[LatencyBound] = []
     losses: list[Loss] = []

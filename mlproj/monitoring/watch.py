@@ -20,7 +20,7 @@ from mlproj.monitoring.latency import Histogram
 from mlproj.monitoring.questions import Baseline, Questions
 from mlproj.monitoring.tally import Counts, Tally, count, unit_counts
 from mlproj.monitoring.windows import Arm, Windows
-from mlproj.serving.record import Record, Role
+from mlproj.serving.record import Feedback, Kind, Record, Role
 
 ERRORS, REFUSALS, FIRST_SLOW = 0, 1, 2
 # A refusal is quick and an error may be; they would make an arm look fast.
@@ -111,6 +111,11 @@ class Watch:
             self._crossed += record.row == 0
             return
         self._count(record, unit, canary)
+
+    def told(self, record: Record, said: Feedback) -> None:
+        """Feedback about a record; decisions are no truth, see `pairs.py`."""
+        if said.kind == Kind.LABEL:
+            self.label(record, said.value, arrived_us=said.arrived_us)
 
     def label(self, record: Record, truth: object, *, arrived_us: int) -> None:
         """The truth about a record; the last one told before the answer is mature counts."""

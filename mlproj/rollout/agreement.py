@@ -104,7 +104,7 @@ def design_effect(table: Table) -> float:
 def kappa(table: Table, effect: float = 1.0) -> Interval:
     """Cohen's kappa, agreement beyond chance, with its large-sample interval.
 
-    Source: Cohen, Educational and Psychological Measurement 20(1), 1960; variance by Fleiss, Cohen and Everitt,
+    Source: Cohen, Educational and Psychological Measurement 20(1), 1960; variance by Fleiss, Cohen, Everitt,
     Psychological Bulletin 72(5), 1969, equation 13, times the design effect. Unknown if both always say the
     same one thing.
     """
@@ -134,10 +134,9 @@ def discordance(row: Discordant, log_needed: float) -> Check:
     worse, better = log_e_discordant(row.worse, row.better), log_e_discordant(row.better, row.worse)
     numbers = {"worse": row.worse, "better": row.better, "log_e_worse": worse, "log_e_better": better}
     told = (
-        f"{row.loss.sentence}: of {row.labelled:,} labelled pairs the shadow alone is right in {row.better:,},"
-        f" the primary alone in {row.worse:,}"
+        f"{row.loss.sentence}: of {row.labelled:,} labelled pairs the shadow alone is right in"
+        f" {row.better:,}, the primary alone in {row.worse:,}"
     )
-    needed = f"{to_one(log_needed)} needed"
     if worse >= log_needed:
         result, why = Result.FAIL, f"evidence that the shadow is worse: {to_one(worse)}"
     elif better >= log_needed:

@@ -127,7 +127,7 @@ def expected(
 def shadow_labels(disagreement: float, drop: float, *, alpha: float = 0.05) -> int | None:
     """Labelled pairs until a shadow that is `drop` worse is expected to be known, when a share disagree.
 
-    Of the pairs that differ, ½ + drop / (2·disagreement) are the champion's. None: more than anybody waits for.
+    Of the pairs that differ, ½ + drop / (2·disagreement) are the champion's. None: too many.
     """
     worse = (disagreement + drop) / 2
     return _least(lambda n: log_e_discordant(n * worse, n * (disagreement - worse)) >= -math.log(alpha))

@@ -20,11 +20,14 @@ HOLD_HINT = "give a number with s, m, h or d: --hold 30m"
 class Plan:
     """The canary's shares in turn (0 to 1, both excluded). After the last one comes the promotion.
 
+    `maturity_s` is how old an answer must be before its label counts.
+
     There is no step of 100 %: with nobody left to compare with, that is the promotion itself.
     """
 
     shares: tuple[float, ...] = DEFAULT_SHARES
     rules: Rules = field(default_factory=Rules)
+    maturity_s: float = 0.0
 
     def is_last(self, step: int) -> bool:
         """Whether Advance at this step (from 0) means the promotion."""
