@@ -24,6 +24,7 @@ _CONNECT_S = 5
 _PAGE = 10_000
 # Any number, the same on every machine: who makes tables waits for who does so already.
 _MAKING = 0x6D6C7072
+_OFFICE = 0x6D6C
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS prediction (
@@ -106,9 +107,13 @@ class Shipper:
     def __init__(self, url: str) -> None:
         self._connection = connect(url)
         self._days: set[date] = set()
-        with self._connection.transaction():
-            self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
-            self._connection.execute(_SCHEMA)
+        try:
+            with self._connection.transaction():
+                self._connection.execute("SELECT pg_advisory_xact_lock(%s)", (_MAKING,))
+                self._connection.execute(_SCHEMA)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def records(self, records: Sequence[Record]) -> None:
         """All or none of them; committed when it returns."""
@@ -222,16 +227,15 @@ class Election:
             if self._connection is not None:
                 self._connection.execute("SELECT 1")
                 return True
-            connection = connect(self._url)
-            row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (1, self._signed)).fetchone()
+            self._connection = connect(self._url)
+            query = "SELECT pg_try_advisory_lock(%s, %s)"
+            row = self._connection.execute(query, (_OFFICE, self._signed)).fetchone()
+            if row is not None and row[0]:
+                return True
         except (module.Error, ToolError):
-            self.resign()
-            return False
-        if row is None or not row[0]:
-            connection.close()
-            return False
-        self._connection = connection
-        return True
+            pass  # whoever cannot ask does not hold it
+        self.resign()
+        return False
 
     def resign(self) -> None:
         connection, self._connection = self._connection, None
