@@ -236,7 +236,8 @@ def baseline(records: Iterable[Record], *, bins: int = 10) -> Baseline:
     """How the primary did, from its recent records in the order of ids; what a rollout is planned by."""
     latency, scores, units = Histogram(), list[float](), set[str]()
     requests = errors = 0
-    first_us = last_us = 0
+    first_us: int | None = None
+    last_us = 0
     for record in records:
         if record.role != Role.PRIMARY:
             continue
@@ -244,7 +245,8 @@ def baseline(records: Iterable[Record], *, bins: int = 10) -> Baseline:
             scores.append(record.score)
         if record.row:
             continue
-        first_us, last_us = first_us or record.arrived_us, record.arrived_us
+        first_us = record.arrived_us if first_us is None else first_us
+        last_us = record.arrived_us
         requests += 1
         errors += record.status >= 500
         units.add(record.entity if record.entity is not None and record.sticky else record.request_id)
@@ -254,7 +256,7 @@ def baseline(records: Iterable[Record], *, bins: int = 10) -> Baseline:
     edges = (
         sorted({scores[len(scores) * step // bins] for step in range(1, bins)}) if len(scores) >= 100 else []
     )
-    hours = max(last_us - first_us, 1) / 3.6e9
+    hours = max(last_us - (first_us or 0), 1) / 3.6e9
     return Baseline(
         latency_p95_ms=latency.quantile_ms(0.95),
         score_edges=tuple(edges),
