@@ -74,6 +74,7 @@ def table() -> typer.Typer:
         decide,
         deploy,
         doctor,
+        feedback,
         new,
         serve,
         stage,
@@ -115,6 +116,8 @@ def table() -> typer.Typer:
     app.command("rollback")(deploy.rollback)
     app.command("retire")(deploy.retire)
     app.command("deployments")(deploy.deployments)
+    app.command("feedback")(feedback.feedback)
+    app.command("predictions")(feedback.predictions)
     app.command("serve")(serve.serve)
     app.command("doctor")(doctor.doctor)
     return app

@@ -78,7 +78,7 @@ def get(home: Path, number: int, *, postgres: str | None = None) -> Found | None
     related = source.related(record, ids.at(moment - _APART), ids.at(moment + _APART))
     about = [record, *(other for other in related if other.role == Role.PRIMARY)]
     said = source.said([one.id for one in about], [record.entity] if record.entity is not None else [])
-    heard = tuple(one for one in said if any(_speaks_of(one, about_one) for about_one in about))
+    heard = tuple(one for one in said if any(speaks_of(one, about_one) for about_one in about))
     return Found(record=record, feedback=heard, related=tuple(related))
 
 
@@ -120,7 +120,7 @@ def labelled(
                 heard += by_id.get(partner, ())
             if record.entity is not None:
                 heard += [
-                    placed for placed in by_entity.get(record.entity, ()) if _speaks_of(placed[1], record)
+                    placed for placed in by_entity.get(record.entity, ()) if speaks_of(placed[1], record)
                 ]
             yield record, max(heard, key=lambda placed: placed[0])[1] if heard else None
 
@@ -143,7 +143,7 @@ def unmatched(
         past = max(one.until_us or 0 for each in windows.values() for one in each)
         for record in source.rows(ids.at_us(first - _SKEW_US), ids.at_us(past + _SKEW_US)):
             for one in windows.get(record.entity or "", ()):
-                if _speaks_of(one, record):
+                if speaks_of(one, record):
                     hit.add(id(one))
     return [one for one in given if one.prediction_id not in here and id(one) not in hit]
 
@@ -281,7 +281,8 @@ def _partner(record: Record, recent: OrderedDict[tuple[str, int], int]) -> int |
     return None
 
 
-def _speaks_of(one: Feedback, record: Record) -> bool:
+def speaks_of(one: Feedback, record: Record) -> bool:
+    """Whether feedback is about a record, by its id or by its entity and arrival."""
     if one.prediction_id is not None:
         return one.prediction_id == record.id
     return (

@@ -20,12 +20,13 @@ from mlproj.monitoring.pairs import Pairs
 from mlproj.monitoring.questions import Baseline, questions
 from mlproj.monitoring.watch import Watch, baseline
 from mlproj.rollout import agreement
+from mlproj.rollout.agreement import Report
 from mlproj.rollout.analysis import judge
 from mlproj.rollout.plan import Plan
 from mlproj.rollout.verdict import Analysis, Check, Progress, Rules, Verdict
 from mlproj.scoping.scope import Direction, Split, Target, TargetKind, Task
 from mlproj.serving import ids
-from mlproj.serving.record import Feedback, Kind, Record, Role
+from mlproj.serving.record import Role
 from mlproj.serving.store import Deployment, Mode, State, Store
 from mlproj.serving.supervisor import View
 
@@ -153,24 +154,7 @@ class _Rollout:
             self._news.served(record)
         self._cursor = until
         for record, one in self._news.new(until=until):
-            if self.is_canary:
-                self._told_of_canary(record, one)
-            else:
-                self._told_of_shadow(record, one)
-
-    def _told_of_canary(self, record: Record, one: Feedback) -> None:
-        if one.kind is Kind.LABEL:
-            self.watch.label(record, one.value, arrived_us=one.arrived_us)
-
-    def _told_of_shadow(self, record: Record, one: Feedback) -> None:
-        if one.kind is Kind.DECISION:
-            self.pairs.decided(record, one.value)
-            return
-        found = records.get(self._home, record.id, postgres=self._postgres)
-        for other in found.related if found is not None else ():
-            if {record.role, other.role} == {Role.PRIMARY, Role.SHADOW}:
-                first, second = (record, other) if record.role == Role.PRIMARY else (other, record)
-                self.pairs.label(first, second, one.value)
+            (self.watch if self.is_canary else self.pairs).told(record, one)
 
     def show(self, store: Store, latest: Mapping[str, Any], now: float) -> None:
         """Keep the look for people to see, where it says something new or the last is old."""
@@ -209,20 +193,29 @@ def _latest(analysis: Analysis, now_us: int) -> dict[str, Any]:
 
 def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any]:
     """A look at a shadow: nothing follows from it but what a person makes of it."""
-    found = agreement.report(pairs.look(), rules)
-    groups = [found.overall, *found.slices]
+    models = agreement.report(pairs.look(), rules)
+    people = agreement.report(pairs.people(), rules)
+    reports = {"the primary": models, "people": people}
+    told = {beside: found for beside, found in reports.items() if found.overall.pairs}
+    sentences = [f"with {beside}, {found.overall.sentence}" for beside, found in told.items()]
     return {
         "at_us": now_us,
         "verdict": "watching",
-        "reason": agreement.summary(found),
-        "checks": [
-            *(_check(check) for check in found.checks),
-            *(
-                {"name": f"{group.slice} = {group.level}", "result": "note", "reason": group.sentence}
-                for group in found.slices
-            ),
+        "reason": "; ".join(sentences) or "no request has been answered by both yet",
+        "checks": [_check(check) for check in models.checks]
+        + [
+            {"name": "slice", "result": "note", "reason": group.sentence}
+            for found in told.values()
+            for group in found.slices
         ],
-        "agreement": [
+        "agreement": {beside: _report(found) for beside, found in told.items()},
+    }
+
+
+def _report(found: Report) -> dict[str, Any]:
+    return {
+        "missing": found.missing,
+        "groups": [
             {
                 "slice": group.slice,
                 "level": group.level,
@@ -231,9 +224,8 @@ def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any]:
                 "kappa": asdict(group.kappa),
                 "flipped": [list(flip) for flip in group.flipped],
             }
-            for group in groups
+            for group in (found.overall, *found.slices)
         ],
-        "missing": found.missing,
     }
 
 

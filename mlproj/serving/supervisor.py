@@ -1,7 +1,7 @@
 """Owns the listening socket, and keeps a gateway and one worker a live version running.
 
-The supervisor's state is the store's: what it has to run is read from the routes and deployments there, so one
-that was killed goes on where the last one stood. Its children end with it: the pipes they hold break.
+The supervisor's state is the store's: what it has to run is read from the routes and deployments there, so
+that one that was killed goes on where it stood. Its children end with it: the pipes they hold break.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -373,6 +374,7 @@ class Supervisor:
 
     async def _keep_looking(self) -> None:
         """Ask the controller once a second; a look that fails is said, and tried again."""
+        fault = ""
         while not self._stopping.is_set():
             view = View(
                 ready_since={
@@ -386,7 +388,10 @@ class Supervisor:
                 await asyncio.to_thread(self._controller.look, view)
             except Exception as error:
                 # A rollout that cannot be judged stays where it is; the traffic must not suffer for it.
-                _say(f"the rollout could not be judged: {type(error).__name__}: {error}")
+                said = f"the rollout could not be judged: {type(error).__name__}: {error}"
+                if said != fault:
+                    _say(said + "".join(traceback.format_tb(error.__traceback__)[-2:]))
+                fault = said
             self._poked.set()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), 1.0)
