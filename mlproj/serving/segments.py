@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from mlproj.serving import ids
 from mlproj.serving.record import COLUMNS, Record, Role
@@ -50,6 +51,7 @@ CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, space BLOB NOT NULL);
 # What SQLite says to an insert into a day that is being turned into Parquet.
 SEALED = "this day is sealed"
 _SEAL = f"CREATE TRIGGER sealed BEFORE INSERT ON prediction BEGIN SELECT RAISE(ABORT, '{SEALED}'); END"
+_STICKY = COLUMNS.index("sticky")
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM prediction"
 
 
@@ -170,6 +172,6 @@ def _days(home: Path, suffix: str) -> list[date]:
     return sorted(found)
 
 
-def _record(row: tuple[object, ...]) -> Record:
-    record = Record._make(row)
-    return record._replace(sticky=bool(record.sticky))
+def _record(row: tuple[Any, ...]) -> Record:
+    # SQLite knows no booleans. (`_replace` would cost as much as the rest of reading a row.)
+    return Record._make((*row[:_STICKY], row[_STICKY] == 1, *row[_STICKY + 1 :]))

@@ -89,7 +89,7 @@ def test_a_record_committed_late_with_a_smaller_id_is_shipped_too(tmp_path: Path
     assert shipping.ship() == 0
     shipping.close()
     assert shipped(url) == [one.id for one in given]
-    # Another process knows only the cursor, which lags: what lies after it is shipped again, and is once there.
+    # Another process knows only the cursor, which lags: what lies after it is shipped again, and there once.
     again = Spool(tmp_path, url, now=lambda: ids.moment(given[2].id))
     assert again.ship() == 3
     again.close()
