@@ -35,7 +35,8 @@ from mlproj.serving.routing import Table
 _TICK_S = 0.05
 _SWEEP_S = 1.0
 _BACKLOG = 2048
-# Draining: how long clients may still send on connections that are open, and how long all may take.
+# Draining: for accepting who has connected, for what open connections may still send, and for all of it.
+_BACKLOG_S = 0.05
 _GRACE_S = 0.5
 _DRAIN_S = 20.0
 # The log's thread and the loop's share one interpreter; a switch every 5 ms, the default, is felt in p99.
@@ -80,7 +81,8 @@ class Gateway:
             gc.collect()
             gc.freeze()
             await self._either(self._draining, keepers)
-            await self._answer_all()
+            # Those in the backlog are accepted; who comes later waits there for the next gateway.
+            await asyncio.sleep(_BACKLOG_S)
             server.close()
             await self._answer_all()
         finally:
@@ -108,7 +110,7 @@ class Gateway:
         self._draining.set()
 
     async def _answer_all(self) -> None:
-        """Until nobody waits and nobody was heard of for a while: those in the backlog are clients too."""
+        """Until nobody waits, and open connections, whose next answer is their last, are quiet or gone."""
         started = quiet_since = time.monotonic()
         seen = -1
         while (now := time.monotonic()) - started < _DRAIN_S:
@@ -116,7 +118,7 @@ class Gateway:
             total = self._metrics.requests.total() + self._metrics.others.total()
             if busy or total != seen:
                 seen, quiet_since = total, now
-            if now - quiet_since >= _GRACE_S:
+            elif now - quiet_since >= _GRACE_S or not self._front.connections:
                 break
             await asyncio.sleep(0.02)
         for connection in tuple(self._front.connections):

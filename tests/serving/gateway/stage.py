@@ -169,6 +169,8 @@ class Stage:
         self._start("-c", script)
 
     def _start(self, *program: str) -> None:
+        if self.control is not None:
+            self.control.close()
         ours, theirs = socket.socketpair()
         self.gateway = subprocess.Popen(
             [

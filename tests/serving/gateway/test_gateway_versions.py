@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mlproj.serving.routing import bucket
-from tests.serving.gateway.stage import SALT, Stage, wait_until
+from tests.serving.gateway.stage import SALT, Stage, request, wait_until
 
 
 @pytest.fixture
@@ -142,8 +142,8 @@ def test_a_shadow_sees_a_copy_that_the_caller_never_does(stage: Stage) -> None:
 
 @pytest.mark.parametrize("fault", ["hang", "crash", "rubbish", "sleep"])
 def test_a_shadow_that_misbehaves_changes_nothing_for_the_caller(stage: Stage, fault: str) -> None:
-    stage.start_worker(2, *(("--sleep-ms", "200") if fault == "sleep" else (f"--{fault}",)))
-    stage.apply([stage.route("primary", 1), stage.route("shadow", 2)])
+    stage.start_worker(2, *(("--sleep-ms", "1000") if fault == "sleep" else (f"--{fault}",)))
+    stage.apply([stage.route("primary", 1), stage.route("shadow", 2)], timeout_s=4.0)
     with stage.wire() as wire:
         slowest = 0.0
         for _ in range(1500):
