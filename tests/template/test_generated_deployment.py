@@ -269,6 +269,7 @@ def test_a_model_of_one_s_own_is_served_as_it_is_behind_the_tables(penguins_copy
         penguins_copy.run("dvc", "repro", "--force", "--single-item", stage)
     found = manifest(penguins_copy)
     assert found["engines"]["numpy"]["passes"]
+    assert found["recorded"]["probabilities"] is None, "it has none"
     assert "engines/numpy/estimator.pkl" in found["files"]
     assert "code/penguins/modeling/own.py" in found["files"]
 

@@ -29,6 +29,6 @@ def to_onnx(pipeline: Any, inputs: list[dict[str, Any]], path: Path) -> None:
         graph = skl2onnx.to_onnx(pipeline, initial_types=types, options=options, name="model")
     except Exception as error:  # it raises whatever its parts raise
         said = " ".join(str(error).split())
-        raise CannotConvert(f"skl2onnx cannot convert it: {said[:200]}") from error
+        raise CannotConvert(f"skl2onnx cannot convert it: {said.split('. ')[0][:200]}") from error
     path.parent.mkdir(parents=True)
     path.write_bytes(graph.SerializeToString())

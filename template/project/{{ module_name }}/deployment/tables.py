@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 Columns = dict[str, list[Any]]  # the values of each input
-Answers = tuple[list[Any], list[list[float]] | None]  # labels, and the probabilities of classes
+Answers = tuple[list[Any], list[list[float]] | None]  # labels, and probabilities if there are any
 
 EXPONENT_OF_1 = 1023  # as IEEE 754 writes it, above the 52 bits of the fraction
 
