@@ -31,7 +31,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -191,20 +191,12 @@ class Field:
     def __init__(self, entry: dict[str, Any]) -> None:
         self.name: str = entry["name"]
         self.kind: str = entry["kind"]
-        self.integer: bool = self.kind == "number" and bool(entry.get("integer"))
         self.format: str | None = entry.get("format")
         self.nullable: bool = bool(entry.get("nullable", True))
         categories = entry.get("categories")
         self.known = None if categories is None else frozenset([*categories, None])
-        self.plain: set[type] = {str} if self.kind == "text" else set()
-        if self.kind == "number":
-            self.plain = {int} if self.integer else {int, float}
-        example = entry.get("example")
-        # A date with an offset from UTC and one without cannot be compared, so all are as in training.
-        self.offset = False
-        if self.kind == "datetime" and isinstance(example, str):
-            with contextlib.suppress(ValueError):
-                self.offset = self.moment(example).tzinfo is not None
+        plain: dict[str, set[type]] = {"number": {int, float}, "text": {str}}
+        self.plain = plain.get(self.kind, set())
 
     def moment(self, text: str) -> datetime:
         if self.format in (None, "ISO8601"):
@@ -233,8 +225,6 @@ class Field:
         if type(value) is float:
             if not math.isfinite(value):
                 raise WrongValueError("not_finite", "the number is not finite; a missing value is null")
-            if self.integer and not value.is_integer():
-                raise WrongValueError("wrong_type", f"a whole number is wanted, {value} has a fraction")
         elif type(value) is int:
             try:
                 float(value)
@@ -246,11 +236,10 @@ class Field:
     def check_moment(self, text: str) -> None:
         try:
             moment = self.moment(text)
-        except ValueError:
+            if moment.tzinfo is not None:
+                moment.astimezone(UTC)  # which fails for the first and last days there are
+        except (ValueError, OverflowError):
             raise WrongValueError("wrong_type", f"{self.wanted()} is wanted, not {text[:60]!a}") from None
-        if (moment.tzinfo is not None) != self.offset:
-            without = "with" if self.offset else "without"
-            raise WrongValueError("wrong_type", f"a date {without} an offset from UTC is wanted")
 
     def wanted(self) -> str:
         if self.kind == "number":
@@ -287,15 +276,14 @@ class Field:
         return True
 
     def number(self, text: str) -> Any:
-        try:
-            value = float(text)
-        except ValueError:
-            return text
         if "_" in text:  # digits grouped as Python's own source code has them
             return text
-        if math.isnan(value):
-            return None
-        return int(value) if self.integer and value.is_integer() else value
+        with contextlib.suppress(ValueError):
+            return int(text)
+        with contextlib.suppress(ValueError):
+            value = float(text)
+            return None if math.isnan(value) else value
+        return text
 
     def date(self, text: str) -> str:
         try:
@@ -343,7 +331,7 @@ class Reader:
         kinds: dict[str, Any] = {"text": str, "datetime": str, "number": int | float}
         inputs = []
         for at, field in enumerate(self.fields):
-            kind = int if field.integer else kinds[field.kind]
+            kind = kinds[field.kind]
             inputs.append((f"f{at}", kind | None if field.nullable else kind))
         extra = [(f"r{at}", Any, msgspec.UNSET) for at in range(len(self.reserved))]
         rename = {f"f{at}": name for at, name in enumerate(self.names)}
@@ -765,6 +753,7 @@ class Server:
         if self.classes is not None:
             if len(self.classes) == 2:
                 self.positive = self.classes.index(positive) if positive in self.classes else 1
+            self.labels = {label: label for label in self.classes}
             self.heads = {label: b'"prediction":%b' % encode(label) for label in self.classes}
             names = [label if isinstance(label, str) else json.dumps(label) for label in self.classes]
             pairs = b",".join(encode(name).replace(b"%", b"%%") + b":%b" for name in names)
@@ -840,15 +829,17 @@ class Server:
                 strange.append((field, values))
         answers.unseen = unseen(strange, len(rows)) if strange else [b""] * len(rows)
         labels, probabilities = self.engine.predict(columns)
-        answers.labels = labels = as_list(labels)
+        labels = as_list(labels)
         answers.probabilities = probabilities = None if probabilities is None else as_list(probabilities)
         if len(labels) != len(rows) or (probabilities is not None and len(probabilities) != len(rows)):
             raise ModelError(f"the engine gave {len(labels)} answers to {len(rows)} rows")
+        # A runtime may say 1 for true: what is answered is the class itself.
+        answers.labels = labels if self.classes is None else [self.labels[label] for label in labels]
         if self.classes is None:
             self.numbers(answers)
         elif probabilities is None:
             answers.scores = answers.confidences = [math.nan] * len(rows)
-            answers.outputs = [self.heads[label] for label in labels]
+            answers.outputs = [self.heads[label] for label in answers.labels]
         else:
             self.chances(answers, probabilities)
         return answers

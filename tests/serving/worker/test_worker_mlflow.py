@@ -235,7 +235,7 @@ def test_dates_in_iso_form_are_put_into_the_form_of_the_training_rows(tmp_path: 
 @pytest.mark.parametrize(
     ("value", "code", "field"),
     [
-        ({"dataframe_records": [{**toy.ROW, "age": 40.5}]}, "wrong_type", "age"),
+        ({"dataframe_records": [{**toy.ROW, "age": "1_000"}]}, "wrong_type", "age"),
         ({"dataframe_records": [{**toy.ROW, "plan": 4}]}, "wrong_type", "plan"),
         (json.dumps({"inputs": toy.ROW}).replace("1.25", "Infinity").encode(), "not_finite", "charge"),
         ({"dataframe_records": [{"age": 3, "plan": "gold", "since": None}]}, "missing_field", "charge"),
