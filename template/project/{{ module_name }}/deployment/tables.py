@@ -137,8 +137,8 @@ class Words:
 
     def write(self, columns: Columns, out: np.ndarray) -> None:
         out[:, self.start : self.start + len(self.idf)] = 0.0
-        for row, text in enumerate(columns[self.column]):
-            text = self.missing if text is None else text
+        for row, received in enumerate(columns[self.column]):
+            text = self.missing if received is None else received
             counts: dict[int, int] = {}
             for word in self.words(text.lower() if self.lowercase else text):
                 if (place := self.vocabulary.get(word)) is not None:
