@@ -72,6 +72,7 @@ class Pairs:
         self._people = Tables(questions.slices)
         self._discordant: dict[Loss, list[int]] = {}
         self._spoken: set[tuple[Loss, str]] = set()
+        self._decided: set[int] = set()
         self._missing = 0
 
     def served(self, record: Record) -> None:
@@ -102,8 +103,9 @@ class Pairs:
             self.label(record, said.value)
 
     def decided(self, record: Record, decision: object) -> None:
-        """What a person decided where the model answered `record`; the person's answer is the first."""
-        if record.output is not None:
+        """What a person decided, as first told, where the model answered `record`; theirs is the first."""
+        if record.output is not None and record.role != Role.SHADOW and record.id not in self._decided:
+            self._decided.add(record.id)
             self._people.add(record, label(decision), Answer.from_output(record.output).label)
 
     def label(self, primary: Record, truth: object) -> None:

@@ -112,5 +112,6 @@ def test_people_are_compared_with_what_the_model_would_have_said() -> None:
         made = record("primary", says="No", features=b'{"Contract": "x"}')
         pairs.served(made)
         pairs.told(made, Feedback(kind=Kind.DECISION, value=decision, at_us=0, source="desk"))
+        pairs.decided(made, "told again")
     assert pairs.people().table.counts == {("No", "No"): 1, ("Yes", "No"): 1}
     assert pairs.look().table.pairs == 0

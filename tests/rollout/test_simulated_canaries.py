@@ -12,7 +12,7 @@ from tests.bench import canary
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", canary.nulls(3_000), ids=lambda scenario: scenario.name)
 def test_a_canary_that_changed_nothing_is_hardly_ever_rolled_back(scenario: canary.Scenario) -> None:
-    found = canary.measure(scenario, 60)
+    found = canary.measure(scenario, 40)
     assert canary.share(found["mlproj"]) <= 0.05
     assert canary.share(found["z-test at every look"]) > 0.15
 
@@ -23,5 +23,5 @@ def test_a_canary_that_changed_nothing_is_hardly_ever_rolled_back(scenario: cana
 )
 def test_a_canary_that_is_worse_is_rolled_back(place: int, requests: int) -> None:
     scenario = replace(canary.regressions(requests)[place], requests=requests)
-    found = canary.measure(scenario, 10, first_seed=1000)
+    found = canary.measure(scenario, 6, first_seed=1000)
     assert canary.share(found["mlproj"]) >= 0.8
