@@ -140,15 +140,17 @@ def test_a_shadow_sees_a_copy_that_the_caller_never_does(stage: Stage) -> None:
     assert stage.metric('mlproj_shadow_answers_total{version="2",status="200"}') == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hang", "crash", "rubbish", "sleep"])
 def test_a_shadow_that_misbehaves_changes_nothing_for_the_caller(stage: Stage, fault: str) -> None:
     stage.start_worker(2, *(("--sleep-ms", "1000") if fault == "sleep" else (f"--{fault}",)))
     stage.apply([stage.route("primary", 1), stage.route("shadow", 2)], timeout_s=4.0)
     with stage.wire() as wire:
         slowest = 0.0
-        for _ in range(1500):
+        for _ in range(150):
             started = time.monotonic()
-            assert wire.ask("POST", "/predict", b"{}").status == 200
+            wire.send(request("POST", "/predict", b"{}") * 10)
+            assert {wire.read().status for _ in range(10)} == {200}
             slowest = max(slowest, time.monotonic() - started)
     assert slowest < 0.5
     roles = [record.role for record in stage.records()]
