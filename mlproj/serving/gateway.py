@@ -14,8 +14,10 @@ import asyncio
 import gc
 import signal
 import socket
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ class Gateway:
         self._listener = listener
         self._metrics = Metrics()
         # Before there is a writer that begins a new day's file.
-        self._last_id = segments.last_id(home)
+        self._last_id = _last_id(home)
         self._writer = Writer(home, loop)
         self._desk = Desk(loop, self._writer, self._metrics, broken=self._broken)
         self._bridge = Bridge(loop, application.build(home, self._desk), self._metrics)
@@ -181,6 +183,17 @@ class Gateway:
                 shares={version: count / total for version, count in recent.items() if count},
             )
             before = served
+
+
+def _last_id(home: Path) -> int:
+    try:
+        return segments.last_id(home)
+    except sqlite3.OperationalError:
+        # A gateway was killed between making a day's file and the table in it.
+        for day in segments.hot_days(home):
+            with closing(segments.create(segments.path(home, day), wait_s=1.0)):
+                pass
+        return segments.last_id(home)
 
 
 def main(argv: list[str] | None = None) -> None:

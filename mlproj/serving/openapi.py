@@ -353,6 +353,8 @@ def _row(package: Package | None) -> dict[str, Any]:
             "pattern": "^[ -~]*$",
             "description": "Whose request it is: the same entity always meets the same version. Optional.",
         }
+    for name in package.ignored:
+        properties.setdefault(name, {"description": "Known from the data, and not used by this version."})
     if "request_id" not in names:
         properties["request_id"] = {
             "type": "string",

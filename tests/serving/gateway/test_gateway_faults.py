@@ -6,10 +6,13 @@ import contextlib
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 
+from mlproj.base import clock
 from mlproj.serving import ids, segments
 from tests.serving.gateway.stage import Response, Stage, request, wait_until
 
@@ -69,6 +72,17 @@ def test_what_a_killed_gateway_had_acknowledged_is_in_the_log_and_the_next_goes_
     assert crowd.shown() <= logged(stage)
     assert {one.status for one in crowd.told} == {200}
     assert len(crowd.shown()) == len(crowd.told), "an id was given twice"
+
+
+def test_a_day_that_was_begun_and_never_finished_stops_nobody(empty_stage: Stage) -> None:
+    file = segments.path(empty_stage.home, clock.now().date())
+    file.parent.mkdir(parents=True)
+    file.touch()
+    empty_stage.start_worker(1)
+    empty_stage.routes = [empty_stage.route("primary", 1)]
+    empty_stage.start()
+    assert empty_stage.predict().status == 200
+    assert len(empty_stage.records()) == 1
 
 
 def test_a_drain_answers_what_was_accepted_and_ends_well(stage: Stage) -> None:
@@ -221,9 +235,6 @@ def test_the_supervisor_hears_how_it_goes(stage: Stage) -> None:
 
 
 def test_the_gateway_stays_small_by_what_it_does_not_import(stage: Stage) -> None:
-    import subprocess
-    import sys
-
     script = "import sys, json, mlproj.serving.gateway; print(json.dumps(sorted(sys.modules)))"
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True).stdout
     loaded = {name.partition(".")[0] for name in json.loads(out)}
