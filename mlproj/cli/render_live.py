@@ -31,7 +31,9 @@ def deployed(result: Deployed) -> None:
     engine = f", engine `{result.version.engine}`" if result.version else ""
     line(f"version {made.version} {_place(made)}{engine}, at {style(result.url, 'bold')}")
     if result.needs:
-        line(result.needs)
+        line("\nwhat the first step is expected to take:")
+    for need in result.needs:
+        line(f"  {need}")
     if made.mode in ("full", "blue-green") and result.example is not None:
         body = json.dumps(result.example, ensure_ascii=False).replace("'", "'\\''")
         line(f"\ntry:  curl {result.url}/predict -H 'Content-Type: application/json' -d '{body}'")

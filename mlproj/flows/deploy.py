@@ -16,14 +16,15 @@ from mlproj.decisions.record import Decision
 from mlproj.flows import evidence as gathering
 from mlproj.flows import serve
 from mlproj.lifecycle import deployment_gates
-from mlproj.lifecycle.check import Check, Outcome
+from mlproj.lifecycle.check import Check, Outcome, listed
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.project import Project
 from mlproj.provenance import snapshot
 from mlproj.rollout import controller
+from mlproj.rollout.expected import expected
 from mlproj.rollout.plan import Plan
 from mlproj.scoping.scope import Automation
-from mlproj.serving import admin, environments, package, settings
+from mlproj.serving import admin, environments, ids, package, settings
 from mlproj.serving.environments import Wanted
 from mlproj.serving.package import Package
 from mlproj.serving.store import KEPT, PRIMARY, Deployment, Event, Mode, Route, State, Store, Version
@@ -57,7 +58,7 @@ class Deployed:
     version: Version | None = None
     url: str = ""
     example: Mapping[str, Any] | None = None
-    needs: str = ""
+    needs: tuple[str, ...] = ()
     refused: tuple[Check, ...] = ()
     decision: str | None = None
 
@@ -89,7 +90,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
     with Store(project.home / "serving.db") as store:
         number, folder = _choose(project, store, wish.version)
         found = package.load(folder)
-        closed = _closed(evidence, folder, found, wish)
+        closed = (*_closed(evidence, folder, found, wish), *_unknown_inputs(store, found, wish.mode))
         if closed and wish.force is None:
             return Deployed(deployment=None, refused=closed)
         automation, defer_below = _automation(evidence, found, wish)
@@ -117,6 +118,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             version=version,
             url=str(running["url"]),
             example=found.example,
+            needs=_needs(project, wish, pins, said.postgres) if wish.mode is Mode.CANARY else (),
             decision=project.relative(record) if record else None,
         )
 
@@ -259,6 +261,22 @@ def _closed(evidence: Evidence, folder: Path, found: Package, wish: Wish) -> tup
     return tuple(closed)
 
 
+def _unknown_inputs(store: Store, found: Package, mode: Mode) -> tuple[Check, ...]:
+    """A field that the version takes and the one that is live refuses: no client can send what both want."""
+    primary = store.routes().get(PRIMARY)
+    before = store.version(primary.version) if primary is not None else None
+    if before is None or mode is Mode.SHADOW:
+        return ()
+    live = package.load(before.folder)
+    known = {*(each.name for each in live.inputs), *live.ignored}
+    names = [each.name for each in found.inputs if each.name not in known]
+    if not names:
+        return ()
+    said = f"it wants {listed([f'`{name}`' for name in names])}, which version {before.number} refuses"
+    hint = "list the field under `features.drop`, package that and deploy it, let clients send it, then this"
+    return (Check(name="inputs", outcome=Outcome.FAIL, reason=said, hint=hint),)
+
+
 def _automation(evidence: Evidence, found: Package, wish: Wish) -> tuple[str, float | None]:
     scope = evidence.document.scope
     degree = wish.automation or (scope.automation if scope else None) or Automation.FULL
@@ -321,6 +339,15 @@ def wanted(project: Project, folder: Path) -> Wanted:
         python=found.environment.python,
         commit=snapshot.outcome(project.root, found.run_id),
     )
+
+
+def _needs(project: Project, wish: Wish, pins: Mapping[str, Any], postgres: str | None) -> tuple[str, ...]:
+    """What the canary's first step is expected to take, at the traffic of the last hours."""
+    now = ids.at(clock.now())
+    seen = controller.past(project.home, now, postgres=postgres)
+    asked = controller.asked(pins, seen)
+    found = expected(wish.plan, asked, seen, label_share=1.0 if wish.plan.rules.labels else 0.0)
+    return tuple(need.sentence for need in (*found.advance, *found.roll_back, *found.labels))
 
 
 def _wait(project: Project, store: Store, began: Deployment, say: Callable[[str], None]) -> Deployment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlproj.base import clock, git
 from mlproj.flows import evidence as gathering
-from mlproj.lifecycle import gates, milestones
+from mlproj.lifecycle import deployment_gates, gates, milestones
 from mlproj.lifecycle.check import Check
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict
@@ -71,9 +71,17 @@ def _next(
             return next_step(phase, closed, evidence)
     if not is_registered:
         return "run `mlproj stage modeling`"
+    before = tuple(check for check in deployment_gates.before_traffic(evidence) if not check.passed)
+    if before:
+        return next_step(Phase.DEPLOYMENT, before, evidence)
     if git.is_dirty(project.root):
         return KEEP
-    return "everything promised so far is met; run `make ui` to look at the runs in MLflow"
+    live = evidence.live
+    if live is not None and live.newcomer is not None:
+        return f"run `mlproj deployments` to see how the {live.newcomer_mode} of version {live.newcomer} does"
+    if live is None or live.primary is None:
+        return "run `mlproj deploy --mode full`"
+    return "everything promised so far is met; `mlproj deployments` shows what is live"
 
 
 def next_step(phase: Phase, closed: tuple[Check, ...], evidence: Evidence) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from mlproj.monitoring import records
 from mlproj.monitoring.news import News
 from mlproj.monitoring.pairs import Pairs
-from mlproj.monitoring.questions import Baseline, questions
+from mlproj.monitoring.questions import Baseline, Questions, questions
 from mlproj.monitoring.watch import Watch, baseline
 from mlproj.rollout import agreement
 from mlproj.rollout.agreement import Report
@@ -49,6 +49,18 @@ def pinned(
         "task": task,
         "positive": positive,
     }
+
+
+def asked(said: Mapping[str, Any], before: Baseline) -> Questions:
+    """What a rollout has to watch, from what was pinned and from how the primary did before."""
+    return questions(
+        _targets(said),
+        task=Task(said["task"]),
+        baseline=before,
+        positive=said["positive"],
+        maturity_s=float(said["maturity_s"]),
+        scores_are_probabilities=said["task"] != Task.REGRESSION,
+    )
 
 
 def _targets(said: Mapping[str, Any]) -> tuple[Target, ...]:
@@ -125,15 +137,8 @@ class _Rollout:
         self._shown = (0.0, "")
         said = deployment.plan
         self.plan = Plan(shares=tuple(said.get("shares") or ()), rules=Rules(**said["rules"]))
-        asked = questions(
-            _targets(said),
-            task=Task(said["task"]),
-            baseline=past(home, self._began, postgres=postgres),
-            positive=said["positive"],
-            maturity_s=float(said["maturity_s"]),
-            scores_are_probabilities=said["task"] != Task.REGRESSION,
-        )
-        self.watch, self.pairs = Watch(asked), Pairs(asked)
+        watched = asked(said, past(home, self._began, postgres=postgres))
+        self.watch, self.pairs = Watch(watched), Pairs(watched)
         self._news = News(home, self._began, postgres=postgres)
 
     @property

@@ -66,7 +66,8 @@ class Environment:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A packaged version; `files` are the SHA-256 of all other files, by their path in the folder."""
+    """A packaged version. `ignored` are columns of the data that requests may carry and this model does not
+    use; `files` are the SHA-256 of all other files, by their path in the folder."""
 
     folder: Path
     model: str
@@ -78,6 +79,7 @@ class Package:
     files: dict[str, str]
     environment: Environment
     entity: str | None
+    ignored: tuple[str, ...]
     inputs: tuple[Input, ...]
     outputs: Outputs
     example: dict[str, Any]
@@ -199,6 +201,7 @@ def _package(folder: Path, said: _Entry) -> Package:
             python=environment.get("python", str, None),
         ),
         entity=said.get("entity", str, None),
+        ignored=tuple(said.get("ignored", list[str], [])),
         inputs=tuple(map(_input, said.entries("inputs"))),
         outputs=Outputs(
             kind=outputs.get("kind", str),

@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import time
 import traceback
@@ -130,8 +131,16 @@ class Supervisor:
                 self._spawn(self._keep_gateway())
                 self._spawn(self._keep_looking())
                 self._spawn(self._keep_sealing())
+                fault = ""
                 while not self._stopping.is_set():
-                    await self._reconcile()
+                    try:
+                        await self._reconcile()
+                        fault = ""
+                    except (MlprojError, sqlite3.Error) as error:
+                        # What runs goes on as it is until the store can be read again.
+                        if str(error) != fault:
+                            _say(f"the deployments cannot be read: {error}")
+                        fault = str(error)
                     self._poked.clear()
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._poked.wait(), _TICK_S)

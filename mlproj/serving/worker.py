@@ -315,7 +315,9 @@ class Reader:
         self.max_rows = max_rows
         named = set(self.names)
         entity = package.get("entity") or "entity_id"
-        self.reserved = frozenset(name for name in (entity, "entity_id", "request_id") if name not in named)
+        # Columns of the data that this model does not use are no mistake: the next version may want them.
+        aside = (entity, "entity_id", "request_id", *package.get("ignored", ()))
+        self.reserved = frozenset(name for name in aside if name not in named)
         self.allowed = named | self.reserved
         self.numbers = frozenset(field.name for field in self.fields if field.kind == "number")
         self.moments = [at for at, field in enumerate(self.fields) if field.kind == "datetime"]

@@ -154,6 +154,16 @@ def test_an_unknown_protocol_is_refused(worker: Worker) -> None:
     assert worker.ask(9, ROW).code == "bad_request"
 
 
+def test_a_column_of_the_data_that_the_model_does_not_use_is_no_mistake(tmp_path: Path, start: Start) -> None:
+    folder = toy.make(tmp_path / "package")
+    described = json.loads((folder / "package.json").read_text())
+    (folder / "package.json").write_text(json.dumps({**described, "ignored": ["left_on"]}))
+    worker = start(folder)
+    row = worker.ask(PREDICT, {**ROW, "left_on": None}).rows[0]
+    assert row.features.keys() == ROW.keys()
+    assert worker.ask(PREDICT, {**ROW, "left_off": None}).code == "unexpected_field"
+
+
 def test_an_entity_that_is_an_input_is_an_input(tmp_path: Path, start: Start) -> None:
     inputs = [*toy.INPUTS, {"name": "customer", "kind": "text", "nullable": False}]
     package = toy.make(tmp_path / "package", inputs=inputs, example={**ROW, "customer": "c"})
