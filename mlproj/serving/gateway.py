@@ -41,8 +41,6 @@ _BACKLOG = 2048
 _BACKLOG_S = 0.05
 _GRACE_S = 0.5
 _DRAIN_S = 20.0
-# The log's thread and the loop's share one interpreter; a switch every 5 ms, the default, is felt in p99.
-_SWITCH_S = 0.0005
 
 
 class Gateway:
@@ -207,7 +205,6 @@ def main(argv: list[str] | None = None) -> None:
     for one in (listener, control):
         one.setblocking(False)
         one.set_inheritable(False)
-    sys.setswitchinterval(_SWITCH_S)
     # Requests leave no cycles behind; looking for some often is felt in p99.
     gc.set_threshold(50_000, 20, 50)
 
