@@ -124,7 +124,7 @@ def _past(past: Past) -> None:
     for event in past.events:
         by = f" ({event.by})" if event.by != "mlproj" else ""
         line(f"       {when(event.at_us)}  {event.kind}: {event.said}{by}")
-    if made.latest and made.ended_us is None:
+    if made.latest and made.state == "running":
         line(f"       latest look: {made.latest.get('verdict')}")
         for check in made.latest.get("checks") or ():
             line(f"         {check.get('name')}: {check.get('reason')}")

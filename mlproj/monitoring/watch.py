@@ -20,7 +20,7 @@ from mlproj.monitoring.latency import Histogram
 from mlproj.monitoring.questions import Baseline, Questions
 from mlproj.monitoring.tally import Counts, Tally, count, unit_counts
 from mlproj.monitoring.windows import Arm, Windows
-from mlproj.serving.record import Feedback, Kind, Record, Role
+from mlproj.serving.record import STAND_IN, Feedback, Kind, Record, Role
 
 ERRORS, REFUSALS, FIRST_SLOW = 0, 1, 2
 # A refusal is quick and an error may be; they would make an arm look fast.
@@ -92,6 +92,8 @@ class Watch:
         if record.role == Role.SHADOW:
             return
         canary = record.role == Role.CANARY
+        if record.error is not None and record.error.startswith(STAND_IN):
+            return  # Of the canary's arm by its draw, of the primary's by its answer: no trial of either.
         if record.row == 0:
             self._display(record, canary)
         share = record.share

@@ -91,7 +91,7 @@ def _restarts(progress: Progress, rules: Rules) -> Check:
 
 def _time(progress: Progress, rules: Rules, now_us: int) -> Check:
     passed = max(now_us - progress.step_began_us, 0) / 1e6
-    told = f"{duration(passed)} of {duration(rules.hold_s)} at this share"
+    told = f"{duration(passed)} at this share, {duration(rules.hold_s)} needed"
     return Check("time", Result.PASS if passed >= rules.hold_s else Result.WAIT, told)
 
 

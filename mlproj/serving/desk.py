@@ -21,7 +21,7 @@ from mlproj.serving.frames import Answer, Kind
 from mlproj.serving.log import Writer
 from mlproj.serving.metrics import Metrics
 from mlproj.serving.naming import Named, Namer, UnusableName
-from mlproj.serving.record import Record
+from mlproj.serving.record import STAND_IN, Record
 from mlproj.serving.routing import Automation, Route, Table
 
 SHADOW_QUEUE = 1000
@@ -233,7 +233,7 @@ class Desk:
         primary = self.table.primary
         if exchange.route.role != "canary" or primary is None:
             return False
-        exchange.note = f"for canary version {exchange.route.version}: {reason}"
+        exchange.note = f"{STAND_IN} {exchange.route.version}: {reason}"
         self.metrics.fallbacks[reason] += 1
         self._ask(exchange, primary)
         return True

@@ -47,6 +47,8 @@ class Record(NamedTuple):
     unseen: str | None
 
 
+# How the error of a primary's record begins that was asked because the canary owed an answer.
+STAND_IN = "for canary version"
 COLUMNS = Record._fields
 
 

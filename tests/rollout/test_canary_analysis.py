@@ -100,7 +100,7 @@ def test_before_the_hold_time_it_holds() -> None:
     watch = Watch(asked(LATENCY))
     serve(watch, 4000)
     analysis = look(watch, now_us=600 * SECOND_US)
-    assert (analysis.verdict, analysis.reason) == (Verdict.HOLD, "10 min of 30 min at this share")
+    assert (analysis.verdict, analysis.reason) == (Verdict.HOLD, "10 min at this share, 30 min needed")
 
 
 def test_at_the_deadline_a_person_decides() -> None:
