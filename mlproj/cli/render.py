@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sys
@@ -112,6 +113,11 @@ def status(found: Status) -> None:
     if found.run_id is not None:
         registered = ", registered as `candidate`" if found.is_registered else ""
         line(f"\nrun {found.run_id[:8]}{registered}")
+    if found.live is not None and found.live.primary is not None:
+        beside = (
+            f", version {found.live.newcomer} is a {found.live.newcomer_mode}" if found.live.newcomer else ""
+        )
+        line(f"live: version {found.live.primary} since {found.live.since}{beside}")
     line(f"\n{style('next', 'cyan')}: {found.next}")
 
 
@@ -146,6 +152,7 @@ def status_json(found: Status) -> dict[str, Any]:
         "project": found.project.name,
         "run": found.run_id,
         "registered": found.is_registered,
+        "live": None if found.live is None else dataclasses.asdict(found.live),
         "milestones": [
             {
                 "name": entry.milestone.name,

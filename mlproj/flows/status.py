@@ -9,7 +9,7 @@ from mlproj.base import clock, git
 from mlproj.flows import evidence as gathering
 from mlproj.lifecycle import deployment_gates, gates, milestones
 from mlproj.lifecycle.check import Check
-from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.evidence import Evidence, Live
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.milestones import MilestoneStatus
 from mlproj.lifecycle.phases import Phase
@@ -29,6 +29,7 @@ class Status:
     milestones: tuple[MilestoneStatus, ...]
     run_id: str | None
     is_registered: bool
+    live: Live | None
     next: str
 
     @property
@@ -58,6 +59,7 @@ def look(project: Project) -> Status:
         ),
         run_id=run_id,
         is_registered=registered,
+        live=evidence.live,
         next=_next(project, verdicts, evidence, is_registered=registered),
     )
 
