@@ -125,7 +125,7 @@ def _past(past: Past) -> None:
         by = f" ({event.by})" if event.by != "mlproj" else ""
         line(f"       {when(event.at_us)}  {event.kind}: {event.said}{by}")
     if made.latest and made.state == "running":
-        line(f"       latest look: {made.latest.get('verdict')}")
+        line(f"       latest look: {made.latest.get('verdict')}: {made.latest.get('reason')}")
         for check in made.latest.get("checks") or ():
             line(f"         {check.get('name')}: {check.get('reason')}")
 

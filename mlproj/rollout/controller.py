@@ -102,7 +102,8 @@ class RolloutController:
                 self._canary(store, active, self._rollout, view, now)
             else:
                 latest = _agreement(self._rollout.pairs, self._rollout.plan.rules, round(now * 1e6))
-                self._rollout.show(store, latest, now)
+                if latest is not None:
+                    self._rollout.show(store, latest, now)
 
     def _canary(self, store: Store, active: Deployment, rollout: _Rollout, view: View, now: float) -> None:
         plan = rollout.plan
@@ -196,17 +197,19 @@ def _latest(analysis: Analysis, now_us: int) -> dict[str, Any]:
     }
 
 
-def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any]:
-    """A look at a shadow: nothing follows from it but what a person makes of it."""
+def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any] | None:
+    """A look at a shadow: nothing follows from it but what a person makes of it. None before the first pair."""
     models = agreement.report(pairs.look(), rules)
     people = agreement.report(pairs.people(), rules)
     reports = {"the primary": models, "people": people}
     told = {beside: found for beside, found in reports.items() if found.overall.pairs}
+    if not told:
+        return None
     sentences = [f"with {beside}, {found.overall.sentence}" for beside, found in told.items()]
     return {
         "at_us": now_us,
         "verdict": "watching",
-        "reason": "; ".join(sentences) or "no request has been answered by both yet",
+        "reason": "; ".join(sentences),
         "checks": [_check(check) for check in models.checks]
         + [
             {"name": "slice", "result": "note", "reason": group.sentence}
