@@ -79,15 +79,22 @@ def decision_header(decisions: list[bytes]) -> bytes:
     return b"X-Decision: %b\r\n" % b", ".join(words)
 
 
-def error(code: str, message: str, **more: Any) -> bytes:
-    """The body of every refusal, of the gateway and of the worker alike."""
-    return json.dumps({"error": {"code": code, "message": message, "fields": [], **more}}).encode()
+def error(code: str, message: str, *, is_v2: bool = False) -> bytes:
+    """The body of every refusal, of the gateway and of the worker alike.
+
+    Clients of the Open Inference Protocol want a text under `error`, so for them the rest stands beside it.
+    """
+    rest: dict[str, Any] = {"code": code, "fields": []}
+    said = {"error": message, **rest} if is_v2 else {"error": {**rest, "message": message}}
+    return json.dumps(said).encode()
 
 
 def error_summary(body: bytes) -> str:
     """What the log keeps of a worker's refusal: its code and message, at most 500 characters."""
     try:
-        said = json.loads(body)["error"]
-        return f"{said['code']}: {said['message']}"[:500]
+        told = json.loads(body)
+        said = told["error"]
+        code, message = (told["code"], said) if isinstance(said, str) else (said["code"], said["message"])
+        return f"{code}: {message}"[:500]
     except (ValueError, KeyError, TypeError):
         return body[:200].decode("utf-8", "replace") or "no reason was given"

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.serving import docs_page, feedback, ids, metrics, openapi
+from mlproj.serving import answers, docs_page, feedback, ids, metrics, openapi
 from mlproj.serving.desk import Desk
 from mlproj.serving.feedback import Added
 from mlproj.serving.lookup import Lookup
@@ -187,23 +187,25 @@ def _own_version() -> str:
         return "0"
 
 
-def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> Response:
-    body = {"error": {"code": code, "message": message, "fields": []}}
-    return JSONResponse(body, status, headers)
+def _error(
+    request: Request, status: int, code: str, message: str, headers: dict[str, str] | None = None
+) -> Response:
+    body = answers.error(code, message, is_v2=request.url.path.startswith("/v2"))
+    return Response(body, status, headers, media_type="application/json")
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "bad_request")
-    return _error(error.status_code, code, error.detail, dict(error.headers or {}))
+    return _error(request, error.status_code, code, error.detail, dict(error.headers or {}))
 
 
 async def _their_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ConfigError)
     status = 404 if "id" in request.path_params else 422
-    return _error(status, "bad_request" if status == 422 else "not_found", error.message)
+    return _error(request, status, "bad_request" if status == 422 else "not_found", error.message)
 
 
 async def _our_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, MlprojError)
-    return _error(503, "unavailable", error.message, {"Retry-After": "1"})
+    return _error(request, 503, "unavailable", error.message, {"Retry-After": "1"})

@@ -300,8 +300,10 @@ class Desk:
             body = answers.predictions(parts, many=exchange.many)
         elif route.automation is Automation.SHADOW:
             status = 409
-            body = answers.error(
-                "recorded_only", "the prediction was recorded and is not told: automation is `shadow`"
+            body = _error(
+                exchange,
+                "recorded_only",
+                "the prediction was recorded and is not told: automation is `shadow`",
             )
         elif route.automation is Automation.PARTIAL:
             headers += answers.decision_header(decisions)
@@ -336,7 +338,7 @@ class Desk:
         headers = answers.JSON + answers.headers(exchange, ids.text(record.id))
         if status == 503:
             headers += answers.RETRY
-        self._log([record], [Ready(exchange, status, headers, answers.error(code, message))])
+        self._log([record], [Ready(exchange, status, headers, _error(exchange, code, message))])
 
     def _attempt(self, exchange: Exchange, status: int, error: str) -> Record:
         latency_us = int((time.monotonic() - exchange.began) * 1e6)
@@ -362,9 +364,7 @@ class Desk:
             if self.settings.log_policy == "degrade":
                 metrics.unlogged += count
             else:
-                body = answers.error("log_failed", "the prediction could not be logged, so it is not given")
-                lines = answers.JSON + answers.RETRY
-                ready = [Ready(one.exchange, 503, _unlogged(one.exchange, lines), body) for one in ready]
+                ready = [_untold(one.exchange) for one in ready]
         self._respond(ready)
 
     def _respond(self, ready: list[Ready]) -> None:
@@ -393,9 +393,16 @@ class Desk:
             self.metrics.shadow_drops[failure.code] += 1
 
 
-def _unlogged(exchange: Exchange, lines: bytes) -> bytes:
-    """The header lines of an answer without a record: no id, since none would be found by it."""
-    return lines + b"X-Model-Version: %d\r\nX-Request-Id: %b\r\n" % (
+def _error(exchange: Exchange, code: str, message: str) -> bytes:
+    return answers.error(code, message, is_v2=exchange.path.startswith("/v2"))
+
+
+def _untold(exchange: Exchange) -> Ready:
+    """The answer without a record: it has no id, since none would be found by it."""
+    lines = answers.JSON + answers.RETRY
+    lines += b"X-Model-Version: %d\r\nX-Request-Id: %b\r\n" % (
         exchange.route.version,
         exchange.request_id.encode("latin-1", "replace"),
     )
+    body = _error(exchange, "log_failed", "the prediction could not be logged, so it is not given")
+    return Ready(exchange, 503, lines, body)

@@ -122,7 +122,8 @@ class Front:
     ) -> None:
         """Answer what never was a request for a prediction; it is counted, not logged."""
         self._desk.metrics.others[_known(label), status] += 1
-        connection.respond(status, answers.JSON + headers, answers.error(code, message))
+        body = answers.error(code, message, is_v2=label.startswith(b"/v2"))
+        connection.respond(status, answers.JSON + headers, body)
 
     def _is_allowed(self, request: Request) -> bool:
         scheme, _, token = dict(request.headers).get(b"authorization", b"").partition(b" ")

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ class Live:
     root: Path
     data: Path
     url: str
-    env: dict[str, str] = field(default_factory=dict)
+    env: Mapping[str, str]
 
     @property
     def home(self) -> Path:
@@ -84,7 +84,7 @@ class Live:
         return found
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        return run_mlproj(*words, cwd=self.root, env=self.env)
+        return run_mlproj(*words, cwd=self.root, env=dict(self.env))
 
     def must(self, *words: str | Path) -> str:
         done = self.run(*words)
@@ -168,20 +168,19 @@ def _lower(items: Any) -> dict[str, str]:
 Serve = Callable[..., Live]
 
 
-@pytest.fixture
-def place(packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
-    """Copies of the packaged repository, each with a port and a data folder of its own; nothing runs yet."""
+def _places(packaged: Path, folders: pytest.TempPathFactory) -> Iterator[Serve]:
     made: list[Live] = []
 
-    def copy(source: Path = packaged, **env: str) -> Live:
-        folder = tmp_path_factory.mktemp("live")
+    def place(source: Path = packaged, **env: str) -> Live:
+        folder = folders.mktemp("live")
         root = shutil.copytree(source, folder / source.name, symlinks=True)
+        (folder / "home").mkdir()
         data = folder / "data"
         url = f"http://127.0.0.1:{free_port()}"
-        made.append(Live(root, data, url, {"XDG_DATA_HOME": str(data), **env}))
+        made.append(Live(root, data, url, {**fenced(folder / "home"), "XDG_DATA_HOME": str(data), **env}))
         return made[-1]
 
-    yield copy
+    yield place
     failures = []
     for live in made:
         try:
@@ -192,11 +191,32 @@ def place(packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture
+def place(packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """Makes copies of the packaged repository, each with a port and a data folder of its own; nothing of them
+    runs yet, and all that was started of them is stopped after the test."""
+    yield from _places(packaged, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def place_for_all(packaged: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """As `place`, for what the tests of a file share."""
+    yield from _places(packaged, tmp_path_factory)
+
+
+@pytest.fixture
 def live(place: Serve) -> Live:
     """A copy of the packaged repository, version 1 of it live with full automation."""
     served = place()
     served.deploy()
     return served
+
+
+@pytest.fixture(scope="module")
+def served(place_for_all: Serve) -> Live:
+    """As `live`, for tests of a file that only ask."""
+    shared = place_for_all()
+    shared.deploy()
+    return shared
 
 
 @pytest.fixture(scope="session")
