@@ -84,7 +84,7 @@ run mlproj deployments
 
 say "10. A third one, better than ever: somebody let it use a column that is filled in after the customer left"
 change '/ - exit_survey_sent/d'
-change 's/^  numeric:$/  numeric:\n    - exit_survey_sent/'
+change 's/^  categorical:$/  categorical:\n    - exit_survey_sent/'
 quietly mlproj stage data
 quietly mlproj stage modeling
 quietly mlproj stage deployment

@@ -198,7 +198,7 @@ def _latest(analysis: Analysis, now_us: int) -> dict[str, Any]:
 
 
 def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any] | None:
-    """A look at a shadow: nothing follows from it but what a person makes of it. None before the first pair."""
+    """A look at a shadow, of which people make what they will. None before the first pair."""
     models = agreement.report(pairs.look(), rules)
     people = agreement.report(pairs.people(), rules)
     reports = {"the primary": models, "people": people}
