@@ -57,7 +57,7 @@ def test_every_command_line_shown_is_one_that_mlproj_knows(page: Path) -> None:
 
 
 def test_a_command_that_does_not_exist_would_be_noticed() -> None:
-    assert complaint(["promote", "--now"]) == "no command `promote`"
+    assert complaint(["undeploy", "--now"]) == "no command `undeploy`"
     assert complaint(["check", "modeling", "--quietly"]) == "`check` has no ['--quietly']"
     assert complaint(["data", "add", "FILE", "--target", "COLUMN"]) is None
 
