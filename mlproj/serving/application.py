@@ -48,7 +48,9 @@ def build(home: Path, desk: Desk) -> Starlette:
         Route("/v2/health/ready", pages.ready),
         Route("/v2/models/{model}", pages.v2_model),
         Route("/v2/models/{model}/ready", pages.v2_ready),
+        Route("/v2/models/{model}/infer", pages.v2_unknown, methods=["POST"]),
         Route("/v2/models/{model}/versions/{version}", pages.v2_model),
+        Route("/v2/models/{model}/versions/{version}/infer", pages.v2_unknown, methods=["POST"]),
         Route("/v2/models/{model}/versions/{version}/ready", pages.v2_ready),
     ]
     return Starlette(
@@ -152,6 +154,11 @@ class _Pages:
     async def v2_ready(self, request: Request) -> Response:
         self._served(request)
         return await self.ready(request)
+
+    async def v2_unknown(self, request: Request) -> Response:
+        """What is served is answered elsewhere; this says what is wrong with all other names."""
+        self._served(request)
+        raise HTTPException(404, "the model and its version are written another way")
 
     def _served(self, request: Request) -> None:
         """Raises HTTPException for a model or version that is not the one served."""
