@@ -23,7 +23,7 @@ from typing import Any
 
 import uvloop
 
-from mlproj.serving import application, ids, segments
+from mlproj.serving import application, backlog, ids, segments
 from mlproj.serving.bridge import Bridge
 from mlproj.serving.channel import Failure
 from mlproj.serving.connection import Connection
@@ -39,6 +39,7 @@ _SWEEP_S = 1.0
 _BACKLOG = 2048
 # Draining: for accepting who has connected, for what open connections may still send, and for all of it.
 _BACKLOG_S = 0.05
+_MOST_BACKLOG_S = 1.0
 _GRACE_S = 0.5
 _DRAIN_S = 20.0
 
@@ -56,13 +57,14 @@ class Gateway:
         self._desk = Desk(loop, self._writer, self._metrics, broken=self._broken)
         self._bridge = Bridge(loop, application.build(home, self._desk), self._metrics)
         self._front = Front(self._desk, self._bridge.handle)
-        self._control = Control(self._heard, self._drain)
+        self._control = Control(self._heard, self._drain_last)
         self._node: int | None = None
         self._ids = ids.Generator(0)
         self._served: dict[int, int] = {}
         self._messages: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._may_accept = asyncio.Event()
         self._draining = asyncio.Event()
+        self._is_last = False
 
     async def run(self, control: socket.socket) -> None:
         """Serve until told to drain, then answer what was accepted and flush the log."""
@@ -81,9 +83,7 @@ class Gateway:
             gc.collect()
             gc.freeze()
             await self._either(self._draining, keepers)
-            # Those in the backlog are accepted; who comes later waits there for the next gateway.
-            await asyncio.sleep(_BACKLOG_S)
-            server.close()
+            await self._accept_last(server)
             await self._answer_all()
         finally:
             for keeper in keepers[1:]:
@@ -109,6 +109,26 @@ class Gateway:
         self._front.is_draining = True
         self._draining.set()
 
+    def _drain_last(self) -> None:
+        """The supervisor stops, or is gone: no gateway comes after this one."""
+        self._is_last = True
+        self._drain()
+
+    async def _accept_last(self, server: asyncio.AbstractServer) -> None:
+        """Accept those in the backlog. Who comes later waits there for the next gateway; where none comes,
+        they are refused before they have sent anything, rather than reset when the socket is closed."""
+        with self._listener.dup() as listener:
+            if self._is_last:
+                backlog.hear_no_newcomers(listener)
+            until = time.monotonic() + _MOST_BACKLOG_S
+            await asyncio.sleep(_BACKLOG_S)
+            while self._is_last and backlog.waiting(listener) and time.monotonic() < until:
+                await asyncio.sleep(_BACKLOG_S / 10)
+            server.close()
+            if self._is_last:
+                # For the supervisor too, who holds the same socket.
+                backlog.refuse(listener)
+
     async def _answer_all(self) -> None:
         """Until nobody waits, and open connections, whose next answer is their last, are quiet or gone."""
         started = quiet_since = time.monotonic()
@@ -126,7 +146,7 @@ class Gateway:
 
     def _heard(self, message: dict[str, Any]) -> None:
         if message.get("op") == "drain":
-            self._drain()
+            self._drain_last()
         elif message.get("op") == "routes":
             self._messages.put_nowait(message)
 
