@@ -49,7 +49,7 @@ class Namer:
         return Named(
             _checked(given.decode("latin-1"), "X-Request-Id") if given else self.new_id(),
             # An entity may be any text, and UTF-8 is what clients send; it is never given back in a header.
-            _checked(entity.decode("utf-8", "replace"), "X-Entity-Id", ascii_only=False) if entity else None,
+            _checked(_text(entity), "X-Entity-Id", ascii_only=False) if entity else None,
         )
 
     def of_body(self, headers: dict[bytes, bytes], body: bytes, *, many: bool) -> Named:
@@ -73,6 +73,14 @@ class Namer:
             return Named(request_id, entities[0])
         # Rows of several entities cannot all be sent their own way, so the request goes by its own id.
         return Named(request_id, None, entities)
+
+
+def _text(given: bytes) -> str:
+    try:
+        return given.decode()
+    except UnicodeDecodeError:
+        # Replaced by a sign for unreadable, two entities could become one.
+        raise UnusableName("X-Entity-Id is not UTF-8") from None
 
 
 def _entity(value: str | float | None) -> str | None:

@@ -10,8 +10,12 @@ from mlproj.serving.package import Input, Package, load
 
 _LISTED_CATEGORIES = 50
 _REQUEST_HEADERS = (
-    ("X-Request-Id", "Your name for the request; given back, and logged. Made up if you send none."),
-    ("X-Entity-Id", "Whose request it is: the same entity always meets the same version."),
+    (
+        "X-Request-Id",
+        "Your name for the request; given back, and logged. Made up if you send none.",
+        "^[ -~]*$",
+    ),
+    ("X-Entity-Id", "Whose request it is, in UTF-8: the same entity always meets the same version.", None),
 )
 
 
@@ -83,7 +87,12 @@ def document(package: Package | None, *, model: str, version: int, has_token: bo
             "/health/ready": {"get": _plain("A model is ready and predictions can be logged", "ready", 503)},
         },
         "components": {
-            "schemas": {"Row": _row(package), "Prediction": _answer(package), "Error": _ERROR},
+            "schemas": {
+                "Row": _row(package),
+                "Prediction": _answer(package),
+                "Error": _ERROR,
+                "V2Error": _V2_ERROR,
+            },
         },
     }
     if has_token:
@@ -94,6 +103,18 @@ def document(package: Package | None, *, model: str, version: int, has_token: bo
     return made
 
 
+_WRONG_FIELDS = {
+    "type": "array",
+    "description": "Every wrong field, at most 20.",
+    "items": {
+        "type": "object",
+        "properties": {
+            "field": {"type": "string"},
+            "row": {"type": "integer"},
+            "message": {"type": "string"},
+        },
+    },
+}
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -104,20 +125,19 @@ _ERROR = {
             "properties": {
                 "code": {"type": "string"},
                 "message": {"type": "string"},
-                "fields": {
-                    "type": "array",
-                    "description": "Every wrong field, at most 20.",
-                    "items": {
-                        "type": "object",
-                        "properties": {
-                            "field": {"type": "string"},
-                            "row": {"type": "integer"},
-                            "message": {"type": "string"},
-                        },
-                    },
-                },
+                "fields": _WRONG_FIELDS,
             },
         }
+    },
+}
+_V2_ERROR = {
+    "type": "object",
+    "description": "As the Open Inference Protocol has it, a text; what Error has besides stands beside it.",
+    "required": ["error"],
+    "properties": {
+        "error": {"type": "string"},
+        "code": {"type": "string"},
+        "fields": _WRONG_FIELDS,
     },
 }
 _WHY = {
@@ -134,8 +154,8 @@ _WHY = {
 }
 
 
-def _errors(*statuses: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+def _errors(*statuses: str, schema: str = "Error") -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": f"#/components/schemas/{schema}"}}}
     return {status: {"description": _WHY[status], "content": content} for status in statuses}
 
 
@@ -157,10 +177,24 @@ def _parameters() -> list[dict[str, Any]]:
             "in": "header",
             "required": False,
             "description": text,
-            "schema": {"type": "string", "maxLength": 200, "pattern": "^[ -~]*$"},
+            "schema": {"type": "string", "maxLength": 200, **({"pattern": pattern} if pattern else {})},
         }
-        for name, text in _REQUEST_HEADERS
+        for name, text, pattern in _REQUEST_HEADERS
     ]
+
+
+_LINKS = {
+    "record": {
+        "operationId": "prediction",
+        "description": "What is kept of the prediction",
+        "parameters": {"id": "$response.header.X-Prediction-Id"},
+    },
+    "truth": {
+        "operationId": "feedback",
+        "description": "What became true, or what a person decided",
+        "requestBody": {"prediction_id": "$response.header.X-Prediction-Id", "label": "1"},
+    },
+}
 
 
 def _predict(package: Package | None) -> dict[str, Any]:
@@ -183,6 +217,7 @@ def _predict(package: Package | None) -> dict[str, Any]:
             "200": {
                 "description": "One prediction for a row, a list for a list",
                 "headers": _headers(),
+                "links": _LINKS,
                 "content": {"application/json": {"schema": {"oneOf": [answer, many]}}},
             },
             **_errors("400", "401", "413", "415", "422", "500", "503", "504"),
@@ -270,7 +305,7 @@ def _infer() -> dict[str, Any]:
                 "headers": _headers(),
                 "content": {"application/json": {"schema": told}},
             },
-            **_errors("400", "401", "409", "413", "415", "422", "500", "503", "504"),
+            **_errors("400", "401", "409", "413", "415", "422", "500", "503", "504", schema="V2Error"),
         },
     }
 
@@ -350,7 +385,6 @@ def _row(package: Package | None) -> dict[str, Any]:
         properties[entity] = {
             "type": ["string", "integer"],
             "maxLength": 200,
-            "pattern": "^[ -~]*$",
             "description": "Whose request it is: the same entity always meets the same version. Optional.",
         }
     for name in package.ignored:
@@ -362,6 +396,8 @@ def _row(package: Package | None) -> dict[str, Any]:
             "pattern": "^[ -~]*$",
             "description": "Your name for the request. Optional.",
         }
+    for name in package.ignored:
+        properties.setdefault(name, {"description": "Not used by this version; may be sent all the same."})
     return {
         "type": "object",
         "additionalProperties": False,
