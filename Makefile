@@ -31,10 +31,15 @@ test: $(VENV)/installed-dev $(TEST_ENVIRONMENT)/installed
 test-quick: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m "not slow" $(TESTS)
 
-## Measure: start-up, generation, inference, next to the tools people know
+## Measure start-up, generation, inference, the prediction log, canaries and shadows, next to what people know
 .PHONY: bench
 bench: $(VENV)/installed-dev $(TEST_ENVIRONMENT)/installed
 	MLPROJ_TEST_PYTHON="$(CURDIR)/$(TEST_ENVIRONMENT)/bin/python" $(BIN)/python -m tests.bench
+
+## Measure serving next to other model servers (wrk is needed; they are installed under .cache/bench)
+.PHONY: bench-serving
+bench-serving: $(VENV)/installed-dev $(TEST_ENVIRONMENT)/installed
+	MLPROJ_TEST_PYTHON="$(CURDIR)/$(TEST_ENVIRONMENT)/bin/python" $(BIN)/python -m tests.bench.serving
 
 ## Write the pins, the reference pages and the example's findings anew
 .PHONY: generate
@@ -52,7 +57,7 @@ clean:
 ## List these
 .PHONY: help
 help:
-	@awk '/^## /{text=substr($$0,4)} /^\.PHONY: /{printf "  make %-12s %s\n", $$2, text}' Makefile
+	@awk '/^## /{text=substr($$0,4)} /^\.PHONY: /{printf "  make %-13s %s\n", $$2, text}' Makefile
 
 $(BIN)/uv:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "mlproj needs Python 3.11 or later; say which: make PYTHON=python3.12")'

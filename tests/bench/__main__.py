@@ -5,6 +5,7 @@ the machine does. Commands that are compared take turns, so that a slow moment h
 
     make bench                        all of it
     python -m tests.bench start new   some of it
+    make bench-serving                a gateway beside other model servers (tests/bench/serving.py)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import inference
+from tests.bench import canary, inference, log, shadow
 
 PROGRAMS = Path(sys.executable).parent
 PROJECT_PYTHON = Path(os.environ.get("MLPROJ_TEST_PYTHON", sys.executable))
@@ -141,11 +142,18 @@ BENCHMARKS: dict[str, Callable[[Path], None]] = {
     "new": generate,
     "stage": stage,
     "inference": inference.run,
+    "log": log.run,
+    "canary": lambda _: canary.run(),
+    "shadow": shadow.run,
 }
 
 
 def main() -> None:
     asked = sys.argv[1:] or list(BENCHMARKS)
+    unknown = [name for name in asked if name not in BENCHMARKS]
+    if unknown:
+        raise SystemExit(f"no benchmark {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+    print(f"measuring {', '.join(asked)}", flush=True)
     with tempfile.TemporaryDirectory(prefix="mlproj-bench-") as folder:
         os.environ["HOME"] = folder
         os.environ["DVC_NO_ANALYTICS"] = "true"

@@ -136,6 +136,7 @@ def first_answer(url: str, body: bytes, child: subprocess.Popen[bytes], log: Pat
 @contextlib.contextmanager
 def serve_ours(root: Path, engine: str, body: bytes) -> Iterator[Server]:
     """The package in a data folder of its own, as `mlproj deploy` puts it on live traffic."""
+    CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="mlproj-bench-", dir=CACHE) as data:
         project = Project.find(root)
         home = Path(data) / "mlproj" / project.id

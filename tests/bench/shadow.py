@@ -59,6 +59,10 @@ def load(package: Path, name: str) -> Engine:
 
 
 def run(scratch: Path) -> None:
+    reason = measuring.missing()
+    if reason:
+        print(f"\na shadow is not measured: {reason}")
+        return
     root = train(scratch, (), models=("boosted trees",))["boosted trees"]
     measure(root, scratch, seconds=4, turns=3)
 
