@@ -100,6 +100,13 @@ def test_an_entity_comes_from_the_header_or_from_a_field_and_the_header_goes_fir
     assert entity(rows[0], "-H", "X-Entity-Id: Pingüin ペンギン") == "Pingüin ペンギン"
 
 
+def test_an_entity_that_is_no_text_is_refused_and_not_taken_for_another(
+    served: Live, rows: list[Row]
+) -> None:
+    answer = post(served, "/predict", rows[0], "-H", "X-Entity-Id: bird \udcff")
+    assert (answer.status, answer.json()["error"]["message"]) == (400, "X-Entity-Id is not UTF-8")
+
+
 def test_a_request_id_is_the_callers_and_comes_back(served: Live, rows: list[Row]) -> None:
     for said, words in (
         (rows[0], ("-H", "X-Request-Id: order-17")),
