@@ -13,6 +13,7 @@ from typing import Any
 from mlproj.base.errors import ConfigError, MissingToolError, nearest
 
 MARKER = "mlproj.toml"
+POSTGRES = "MLPROJ_POSTGRES"
 
 _PATHS = {
     "scoping": "docs/scoping.md",
@@ -110,6 +111,11 @@ class Project:
         base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
         return Path(base) / "mlproj" / self.id
 
+    @property
+    def postgres(self) -> str | None:
+        """The URL of the PostgreSQL that machines share, if there is one."""
+        return find_postgres(self.serving, os.environ)
+
     def relative(self, path: Path) -> str:
         return path.relative_to(self.root).as_posix()
 
@@ -135,6 +141,12 @@ def find_python(root: Path, named: str | None, environ: Mapping[str, str]) -> Pa
             )
         return path
     return active_python(environ)
+
+
+def find_postgres(serving: Mapping[str, Any], environ: Mapping[str, str]) -> str | None:
+    """What MLPROJ_POSTGRES says, where it is set (empty: none), else `mlproj.toml`."""
+    said = environ.get(POSTGRES, serving.get("postgres"))
+    return str(said) if said else None
 
 
 def active_python(environ: Mapping[str, str]) -> Path:

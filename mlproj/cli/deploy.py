@@ -56,7 +56,7 @@ def deploy(
     from mlproj.rollout.plan import Plan
     from mlproj.rollout.verdict import Rules
     from mlproj.scoping.scope import Automation
-    from mlproj.serving.store import Mode
+    from mlproj.serving.deployment import Mode
 
     if force is not None and not force.strip():
         raise ConfigError(

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlproj.cli.render import JSON_VERSION, line, style
-from mlproj.serving.store import CANARY, KEPT, PRIMARY, SHADOW, when
+from mlproj.serving.deployment import CANARY, KEPT, PRIMARY, SHADOW, when
 
 if TYPE_CHECKING:
     from mlproj.flows.deploy import Deployed, Overview, Past
-    from mlproj.serving.store import Deployment
+    from mlproj.serving.deployment import Deployment
 
 _COLOURS = {"live": "green", "running": "cyan", "starting": "cyan", "rolled back": "red", "failed": "red"}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,15 +18,15 @@ from mlproj.lifecycle import deployment_gates
 from mlproj.lifecycle.check import Check, Outcome, listed
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.project import Project
-from mlproj.provenance import snapshot
 from mlproj.rollout import controller
 from mlproj.rollout.expected import expected
 from mlproj.rollout.plan import Plan
 from mlproj.scoping.scope import Automation
-from mlproj.serving import admin, environments, ids, package, settings
-from mlproj.serving.environments import Wanted
+from mlproj.serving import admin, environments, ids, package, settings, versions
+from mlproj.serving import store as opening
+from mlproj.serving.deployment import KEPT, PRIMARY, Deployment, Event, Mode, Place, Route, State, Version
 from mlproj.serving.package import Package
-from mlproj.serving.store import KEPT, PRIMARY, Deployment, Event, Mode, Route, State, Store, Version
+from mlproj.serving.store import Store
 
 _LOAD_S = 180.0
 _POLL_S = 0.05
@@ -87,10 +86,10 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
     """
     said = settings.load(project, host=wish.host, port=wish.port)
     evidence = gathering.gather(project)
-    with Store(project.home / "serving.db") as store:
+    with opening.open(project.home, project.postgres) as store:
         number, folder = _choose(project, store, wish.version)
         found = package.load(folder)
-        closed = (*_closed(evidence, folder, found, wish), *_unknown_inputs(store, found, wish.mode))
+        closed = (*_closed(evidence, folder, found, wish), *_unknown_inputs(project, store, found, wish.mode))
         if closed and wish.force is None:
             return Deployed(deployment=None, refused=closed)
         automation, defer_below = _automation(evidence, found, wish)
@@ -125,7 +124,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
 
 def promote(project: Project, *, by: str) -> Deployment:
     """Make the newcomer the primary now, whatever its analysis says so far."""
-    with Store(project.home / "serving.db") as store:
+    with opening.open(project.home, project.postgres) as store:
         active = store.active()
         if active is None:
             raise ConfigError(
@@ -142,7 +141,7 @@ def roll_back(project: Project, *, by: str, why: str, say: Callable[[str], None]
 
     One that is kept loaded takes over at once; an earlier one is loaded first, and takes over then.
     """
-    with Store(project.home / "serving.db") as store:
+    with opening.open(project.home, project.postgres) as store:
         routes = store.routes()
         if store.active() is None and PRIMARY in routes and KEPT not in routes:
             before = _before(store, routes[PRIMARY].version)
@@ -158,7 +157,7 @@ def _before(store: Store, version: int) -> Deployment | None:
     for past in store.deployments():
         was_live = past.state is State.REPLACED and past.mode is not Mode.SHADOW
         known = store.version(past.version)
-        if was_live and past.version != version and known is not None and known.folder.is_dir():
+        if was_live and past.version != version and known is not None and store.has_package(known):
             return past
     return None
 
@@ -189,7 +188,7 @@ def _go_back(
 
 def retire(project: Project, version: int, *, by: str) -> tuple[str, ...]:
     """Take a version off live traffic for good; returns the roles it had."""
-    with Store(project.home / "serving.db") as store:
+    with opening.open(project.home, project.postgres) as store:
         roles = store.retire(version, by)
         _settle(project)
         return roles
@@ -197,9 +196,9 @@ def retire(project: Project, version: int, *, by: str) -> tuple[str, ...]:
 
 def overview(project: Project) -> Overview:
     """What is live and what has been, the newest first."""
-    if not (project.home / "serving.db").exists():
+    if project.postgres is None and not (project.home / "serving.db").exists():
         return Overview(routes={}, past=(), processes=None)
-    with Store(project.home / "serving.db") as store:
+    with opening.open(project.home, project.postgres) as store:
         past = tuple(Past(deployment=each, events=store.events(each.id)) for each in store.deployments())
         return Overview(routes=store.routes(), past=past, processes=admin.ask(project.home, "ping"))
 
@@ -215,8 +214,8 @@ def _choose(project: Project, store: Store, asked: int | None) -> tuple[int, Pat
     if number == candidate and isinstance(registered, dict):
         if not (here / "package.json").is_file():
             known = store.version(number)
-            if known is not None and known.folder.is_dir():
-                return number, known.folder
+            if known is not None and store.has_package(known):
+                return number, versions.fetch(store, project.home, known)
             raise ConfigError(f"version {number} is not packaged yet", hint="run `mlproj stage deployment`")
         made_from = package.load(here).run_id
         if made_from == registered["run_id"]:
@@ -236,7 +235,7 @@ def _choose(project: Project, store: Store, asked: int | None) -> tuple[int, Pat
             f"{', '.join(map(str, names)) or 'none'}",
             hint="check its run out (`git checkout mlproj/run/RUN`, `dvc pull`), then deploy from there",
         )
-    return number, known.folder
+    return number, versions.fetch(store, project.home, known)
 
 
 def _closed(evidence: Evidence, folder: Path, found: Package, wish: Wish) -> tuple[Check, ...]:
@@ -261,13 +260,13 @@ def _closed(evidence: Evidence, folder: Path, found: Package, wish: Wish) -> tup
     return tuple(closed)
 
 
-def _unknown_inputs(store: Store, found: Package, mode: Mode) -> tuple[Check, ...]:
+def _unknown_inputs(project: Project, store: Store, found: Package, mode: Mode) -> tuple[Check, ...]:
     """A field that the version takes and the one that is live refuses: no client can send what both want."""
     primary = store.routes().get(PRIMARY)
     before = store.version(primary.version) if primary is not None else None
     if before is None or mode is Mode.SHADOW:
         return ()
-    live = package.load(before.folder)
+    live = package.load(versions.fetch(store, project.home, before))
     known = {*(each.name for each in live.inputs), *live.ignored}
     names = [each.name for each in found.inputs if each.name not in known]
     if not names:
@@ -309,36 +308,20 @@ def _add(
 ) -> Version:
     """A copy of the package outside the work tree, and the environment it runs in."""
     digest = package.digest(folder)
-    python = environments.python_for(project, wanted(project, folder), say=say)
-    kept = project.home / "versions" / f"{number}-{digest[:12]}"
-    if folder != kept and not kept.is_dir():
-        package.verify(folder)
-        temporary = kept.with_name(f".{kept.name}.tmp")
-        files.remove(temporary)
-        shutil.copytree(folder, temporary)
-        temporary.replace(kept)
+    python = environments.python_for(project, serve.wanted(project, folder), say=say)
+    kept = versions.keep(project.home, number, folder)
     version = Version(
         number=number,
         run=found.run_id,
         digest=digest,
-        folder=kept,
-        python=python,
         engine=found.engine,
         added_us=time.time_ns() // 1000,
     )
-    store.add_version(version)
-    return version
-
-
-def wanted(project: Project, folder: Path) -> Wanted:
-    """The environment that a package was made in, and the commit that has its lock file."""
-    found = package.load(folder)
-    return Wanted(
-        lock=found.environment.lock,
-        lock_sha256=found.environment.lock_sha256,
-        python=found.environment.python,
-        commit=snapshot.outcome(project.root, found.run_id),
+    content = versions.pack(kept) if store.is_shared else None
+    store.add_version(
+        version, Place(version=number, digest=digest, folder=kept, python=python), content=content
     )
+    return version
 
 
 def _needs(project: Project, wish: Wish, pins: Mapping[str, Any], postgres: str | None) -> tuple[str, ...]:
@@ -366,6 +349,12 @@ def _wait(project: Project, store: Store, began: Deployment, say: Callable[[str]
             raise MlprojError(
                 "the supervisor has ended while the version was loading",
                 hint=f"look at `{project.home / 'supervisor.log'}`; `mlproj serve` goes on where it stood",
+            )
+        if deployment.ended_us is not None:
+            raise MlprojError(
+                f"version {deployment.version} is not live: {deployment.state} while it was loading "
+                f"({deployment.reason})",
+                hint="run `mlproj deployments` to see who did that",
             )
         if deployment.state is not State.STARTING and running["gateway"]["ready"]:
             return deployment

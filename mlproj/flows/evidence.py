@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproj.base import files, git
-from mlproj.base.errors import ConfigError, nearest
+from mlproj.base.errors import ConfigError, MissingToolError, ToolError, nearest
 from mlproj.catalog import datasheet
 from mlproj.flows import model_card
 from mlproj.lifecycle.evidence import Evidence, Live
@@ -73,15 +73,20 @@ def _load(project: Project) -> Mapping[str, Any] | None:
 
 
 def _live(project: Project) -> Live | None:
-    if not (project.home / "serving.db").exists():
+    if project.postgres is None and not (project.home / "serving.db").exists():
         return None
     # Only a project that has been deployed pays for opening the store.
-    from mlproj.serving.store import PRIMARY, Store, when
+    from mlproj.serving import store
+    from mlproj.serving.deployment import PRIMARY, when
 
-    with Store(project.home / "serving.db") as store:
-        routes, active = store.routes(), store.active()
-        primary = routes.get(PRIMARY)
-        since = when(store.deployment(primary.deployment).step_us) if primary else ""
+    try:
+        with store.open(project.home, project.postgres) as opened:
+            routes, active = opened.routes(), opened.active()
+            primary = routes.get(PRIMARY)
+            since = when(opened.deployment(primary.deployment).step_us) if primary else ""
+    except (ToolError, MissingToolError) as error:
+        # A server that is away, or a driver that is not here, keeps nobody from working on the model.
+        return Live(unknown=error.message, hint=error.hint)
     return Live(
         primary=primary.version if primary else None,
         since=since,

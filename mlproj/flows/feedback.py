@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlproj.monitoring import records
 from mlproj.project import Project
-from mlproj.serving import feedback, ids, settings
+from mlproj.serving import feedback, ids, spool
 from mlproj.serving.record import Feedback
 
 # Of what matches nothing, this many are shown.
@@ -31,13 +31,15 @@ def take(project: Project, file: Path, *, source: str | None) -> Taken:
         added = store.add(told)
     finally:
         store.close()
-    unmatched = records.unmatched(project.home, told, postgres=settings.load(project).postgres)
+    if project.postgres is not None:
+        spool.ship_feedback(project.home, project.postgres)
+    unmatched = records.unmatched(project.home, told, postgres=project.postgres)
     return Taken(new=added.new, known=added.known, unmatched=tuple(map(_subject, unmatched)))
 
 
 def unmatched(project: Project) -> tuple[str, ...]:
     """All feedback that is kept and speaks of no prediction in the log."""
-    found = records.unmatched(project.home, postgres=settings.load(project).postgres)
+    found = records.unmatched(project.home, postgres=project.postgres)
     return tuple(map(_subject, found))
 
 

@@ -23,9 +23,10 @@ from urllib.parse import urlsplit
 
 from mlproj.base import files, process
 from mlproj.base.errors import MlprojError
-from mlproj.project import Project
+from mlproj.project import POSTGRES, Project
 from mlproj.serving import admin, package
-from mlproj.serving.store import Mode, Store, Version
+from mlproj.serving.deployment import Mode, Place, Version
+from mlproj.serving.store import Store
 
 CONNECTIONS = (1, 8, 32)
 # The one that latency targets are judged at: some people at once, and no queue that only a load test makes.
@@ -105,16 +106,10 @@ def _served(project: Project, folder: Path, python: Path) -> Iterator[tuple[str,
     with tempfile.TemporaryDirectory(prefix="mlproj-load-") as data:
         home = Path(data) / "mlproj" / project.id
         with Store(home / "serving.db") as store:
+            digest = package.digest(folder)
             store.add_version(
-                Version(
-                    number=1,
-                    run="load",
-                    digest=package.digest(folder),
-                    folder=folder,
-                    python=python,
-                    engine="",
-                    added_us=0,
-                )
+                Version(number=1, run="load", digest=digest, engine="", added_us=0),
+                Place(version=1, digest=digest, folder=folder, python=python),
             )
             store.begin(
                 mode=Mode.FULL, version=1, automation="full", defer_below=None, plan={}, by="mlproj stage"
@@ -124,7 +119,8 @@ def _served(project: Project, folder: Path, python: Path) -> Iterator[tuple[str,
             child = subprocess.Popen(
                 (sys.executable, "-m", "mlproj", "serve", "--host", "127.0.0.1", "--port", "0"),
                 cwd=project.root,
-                env={**os.environ, "XDG_DATA_HOME": data},
+                # A load of its own, of which other machines know nothing.
+                env={**os.environ, "XDG_DATA_HOME": data, POSTGRES: ""},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

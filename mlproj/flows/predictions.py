@@ -8,7 +8,7 @@ from typing import TextIO
 from mlproj.base.errors import ConfigError
 from mlproj.monitoring import records
 from mlproj.project import Project
-from mlproj.serving import ids, settings
+from mlproj.serving import ids
 
 
 def export(project: Project, stream: TextIO, *, since: str | None, until: str | None) -> int:
@@ -19,7 +19,7 @@ def export(project: Project, stream: TextIO, *, since: str | None, until: str | 
         model=project.model,
         since=_id_at(since, "--since") or 0,
         until=_id_at(until, "--until"),
-        postgres=settings.load(project).postgres,
+        postgres=project.postgres,
     )
 
 

@@ -13,13 +13,40 @@ from typing import Any
 from mlproj.base import lock
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.project import Project
-from mlproj.serving import admin
+from mlproj.provenance import snapshot
+from mlproj.serving import admin, environments, package, store, versions
+from mlproj.serving.deployment import Place, Version
+from mlproj.serving.environments import Wanted
 from mlproj.serving.settings import Settings
 
 _START_S = 30.0
 _STOP_S = 60.0
 _POLL_S = 0.05
 _LOG_LINES = 8
+
+
+def wanted(project: Project, folder: Path) -> Wanted:
+    """The environment that a package was made in, and the commit that has its lock file."""
+    found = package.load(folder)
+    return Wanted(
+        lock=found.environment.lock,
+        lock_sha256=found.environment.lock_sha256,
+        python=found.environment.python,
+        commit=snapshot.outcome(project.root, found.run_id),
+    )
+
+
+def prepare(project: Project, postgres: str | None, version: Version, *, say: Callable[[str], None]) -> Place:
+    """Have a version on this machine: its package fetched, its environment built.
+
+    Raises MlprojError where that cannot be.
+    """
+    with store.open(project.home, postgres) as opened:
+        folder = versions.fetch(opened, project.home, version)
+        python = environments.python_for(project, wanted(project, folder), say=say)
+        place = Place(version=version.number, digest=version.digest, folder=folder, python=python)
+        opened.settle(place)
+    return place
 
 
 def serve(project: Project, settings: Settings, *, say: Callable[[str], None]) -> None:
@@ -38,14 +65,18 @@ def serve(project: Project, settings: Settings, *, say: Callable[[str], None]) -
         )
     project.home.mkdir(parents=True, exist_ok=True)
     with (
-        lock.held(project.home / "supervisor.lock", doing="mlproj serve"),
+        lock.held(_lock(project), doing="mlproj serve"),
         supervisor.listen(settings.host, settings.port) as listener,
     ):
         host, port = listener.getsockname()[:2]
         # A request is in the log once it has been answered, which takes no longer than its deadline.
         looks = RolloutController(project.home, lag_s=settings.timeout_s + 1.0, postgres=settings.postgres)
         say(f"serving {project.name} at http://{host}:{port} (Ctrl-C drains and ends)")
-        supervisor.run(project.home, project.model, settings, listener, looks)
+
+        def ready(version: Version) -> Place:
+            return prepare(project, settings.postgres, version, say=say)
+
+        supervisor.run(project.home, project.model, settings, listener, looks, ready)
 
 
 def ensure(project: Project, settings: Settings, *, say: Callable[[str], None]) -> Mapping[str, Any]:
@@ -76,7 +107,8 @@ def ensure(project: Project, settings: Settings, *, say: Callable[[str], None]) 
         running = admin.ask(project.home, "ping")
         if running is not None and running["gateway"]["ready"]:
             return running
-        if child.poll() is not None:
+        # A child that has ended may have found another one starting; that one is as good.
+        if child.poll() is not None and not _is_served(project):
             raise MlprojError(f"the gateway did not start:\n{_tail(log, begins)}", hint=_hint(log, begins))
         time.sleep(_POLL_S)
     raise MlprojError(
@@ -91,13 +123,26 @@ def stop(project: Project) -> bool:
         return False
     deadline = time.monotonic() + _STOP_S
     while time.monotonic() < deadline:
-        if not admin.card(project.home).exists():
+        if not _is_served(project):
             return True
         time.sleep(_POLL_S)
     raise MlprojError(
         f"process {running['pid']} has not ended within {_STOP_S:.0f} s",
         hint=f"`{project.home / 'supervisor.log'}` says why; `kill {running['pid']}` loses no answer",
     )
+
+
+def _lock(project: Project) -> Path:
+    return project.home / "supervisor.lock"
+
+
+def _is_served(project: Project) -> bool:
+    """Whether a supervisor runs, or is about to, though it may not be asked yet, or any more."""
+    try:
+        with lock.held(_lock(project), doing="looking whether it is served"):
+            return False
+    except MlprojError:
+        return True
 
 
 def _tail(log: Path, begins: int) -> str:

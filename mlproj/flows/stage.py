@@ -16,7 +16,7 @@ from mlproj.decisions import store as notebook
 from mlproj.decisions.record import Decision
 from mlproj.flows import evidence as gathering
 from mlproj.flows import load, model_card, status
-from mlproj.flows.deploy import wanted
+from mlproj.flows.serve import wanted
 from mlproj.lifecycle import deployment_gates, gates
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict

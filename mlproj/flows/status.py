@@ -81,6 +81,8 @@ def _next(
     live = evidence.live
     if live is not None and live.newcomer is not None:
         return f"run `mlproj deployments` to see how the {live.newcomer_mode} of version {live.newcomer} does"
+    if live is not None and live.unknown:
+        return live.hint
     if live is None or live.primary is None:
         return "run `mlproj deploy --mode full`"
     return "everything promised so far is met; `mlproj deployments` shows what is live"

@@ -46,6 +46,9 @@ def on_traffic(evidence: Evidence) -> Iterator[Check]:
             yield _waits(target)
     for target in scope.business if scope else ():
         yield _waits(target)
+    if live is not None and live.unknown:
+        yield unknown("serving", f"what is live cannot be read: {live.unknown}", live.hint)
+        return
     if live is None or live.primary is None:
         beside = f"version {live.newcomer} is a {live.newcomer_mode}; " if live and live.newcomer else ""
         yield unknown("serving", f"{beside}no version answers requests", "run `mlproj deploy --mode full`")

@@ -15,12 +15,17 @@ from mlproj.scoping.document import Document
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """What is on live traffic: the version that answers, since when, and the newcomer beside it."""
+    """What is on live traffic: the version that answers, since when, and the newcomer beside it.
+
+    `unknown` says why that could not be read, and `hint` what to do about it.
+    """
 
     primary: int | None = None
     since: str = ""
     newcomer: int | None = None
     newcomer_mode: str = ""
+    unknown: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from mlproj.monitoring import records
 from mlproj.monitoring.records import Reader
-from mlproj.serving import feedback
 from mlproj.serving.record import Feedback, Record
 
 # Feedback may come before the prediction that it speaks of can be seen; this many are asked for again.
@@ -21,10 +20,9 @@ class News:
     """
 
     def __init__(self, home: Path, began: int, *, postgres: str | None = None) -> None:
-        self._home, self._began, self._postgres = home, began, postgres
+        self._began = began
         self._source: Reader = records.reader(home, postgres=postgres)
         self._seq = 0
-        self._heard: set[Feedback] = set()
         self._waiting: list[Feedback] = []
         self._windows: dict[str, list[Feedback]] = {}
         self._found: list[tuple[Record, Feedback]] = []
@@ -66,12 +64,6 @@ class News:
                     yield record, one
 
     def _fresh(self) -> Iterator[Feedback]:
-        if self._postgres is None:
-            for seq, _, one in feedback.digests(self._home, since_seq=self._seq):
-                self._seq = seq
-                yield one
-            return
-        for one in self._source.all_said():
-            if one not in self._heard:
-                self._heard.add(one)
-                yield one
+        for seq, one in self._source.told(self._seq):
+            self._seq = seq
+            yield one

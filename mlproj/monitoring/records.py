@@ -40,13 +40,18 @@ _SKEW_US = 3_600_000_000
 
 
 class Reader(Protocol):
-    """One place where records and feedback lie; all ranges of ids are without their end."""
+    """One place where records and feedback lie; all ranges of ids are without their end.
+
+    `told` gives feedback by its number, in the order in which it became visible. Records below `reached`
+    are all there.
+    """
 
     def find(self, number: int) -> Record | None: ...
     def related(self, record: Record, since_id: int, until_id: int) -> list[Record]: ...
     def rows(self, since_id: int, until_id: int) -> Iterator[Record]: ...
     def said(self, numbers: Iterable[int], entities: Iterable[str]) -> list[Feedback]: ...
-    def all_said(self) -> Iterator[Feedback]: ...
+    def told(self, since_seq: int) -> Iterator[tuple[int, Feedback]]: ...
+    def reached(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,7 @@ def unmatched(
 ) -> list[Feedback]:
     """Of the feedback given (default: all that is kept), what speaks of no prediction in the log."""
     source = reader(home, postgres=postgres)
-    given = list(source.all_said() if feedback is None else feedback)
+    given = list((one for _, one in source.told(0)) if feedback is None else feedback)
     numbers = sorted({one.prediction_id for one in given if one.prediction_id is not None})
     here = _known(source, numbers)
     windows: dict[str, list[Feedback]] = {}
@@ -246,8 +251,11 @@ class Local:
     def said(self, numbers: Iterable[int], entities: Iterable[str]) -> list[Feedback]:
         return feedback.said(self._home, numbers, entities)
 
-    def all_said(self) -> Iterator[Feedback]:
-        return feedback.rows(self._home)
+    def told(self, since_seq: int) -> Iterator[tuple[int, Feedback]]:
+        return ((seq, one) for seq, _, one in feedback.digests(self._home, since_seq=since_seq))
+
+    def reached(self) -> int:
+        return ids.LARGEST
 
 
 class _Hot:

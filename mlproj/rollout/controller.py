@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlproj.monitoring import records
 from mlproj.monitoring.news import News
@@ -26,9 +26,14 @@ from mlproj.rollout.plan import Plan
 from mlproj.rollout.verdict import Analysis, Check, Progress, Rules, Verdict
 from mlproj.scoping.scope import Direction, Split, Target, TargetKind, Task
 from mlproj.serving import ids
+from mlproj.serving import store as opening
+from mlproj.serving.deployment import Deployment, Mode, State
 from mlproj.serving.record import Role
-from mlproj.serving.store import Deployment, Mode, State, Store
+from mlproj.serving.store import Store
 from mlproj.serving.supervisor import View
+
+if TYPE_CHECKING:
+    from mlproj.serving.postgres import Election
 
 # A look that says nothing new is written this often, so that people can see that it goes on.
 _SHOWN_EVERY_S = 5.0
@@ -86,10 +91,18 @@ class RolloutController:
     ) -> None:
         self._home, self._lag_s, self._postgres, self._clock = home, lag_s, postgres, clock
         self._rollout: _Rollout | None = None
+        self._election: Election | None = None
+        if postgres is not None:
+            from mlproj.serving.postgres import Election
+
+            self._election = Election(postgres, "controller")
 
     def look(self, view: View) -> None:
-        """Judge the rollout under way, if any, and act on it."""
-        with Store(self._home / "serving.db") as store:
+        """Judge the rollout under way, if any, and act on it; of several machines, the elected one does."""
+        if self._election is not None and not self._election.won():
+            self._rollout = None
+            return
+        with opening.open(self._home, self._postgres) as store:
             active = store.active()
             if active is None or active.state is not State.RUNNING:
                 self._rollout = None
@@ -97,7 +110,8 @@ class RolloutController:
             if self._rollout is None or self._rollout.deployment.id != active.id:
                 self._rollout = _Rollout(active, self._home, self._postgres)
             now = self._clock()
-            self._rollout.feed(view, until=ids.at(_moment(round((now - self._lag_s) * 1e6))))
+            view = _everywhere(store, active, view)
+            self._rollout.feed(view, until_us=round(now * 1e6), lag_us=round(self._lag_s * 1e6))
             if active.mode is Mode.CANARY:
                 self._canary(store, active, self._rollout, view, now)
             else:
@@ -130,7 +144,7 @@ class _Rollout:
 
     def __init__(self, deployment: Deployment, home: Path, postgres: str | None) -> None:
         self.deployment = deployment
-        self._home, self._postgres = home, postgres
+        self._source = records.reader(home, postgres=postgres)
         # Earlier steps are judged with the later ones, so all of them are read.
         self._began = ids.at(_moment(deployment.started_us))
         self._cursor = self._began
@@ -146,8 +160,11 @@ class _Rollout:
     def is_canary(self) -> bool:
         return self.deployment.mode is Mode.CANARY
 
-    def feed(self, view: View, *, until: int) -> None:
-        """Count what was served and told since the last look, up to the id `until`."""
+    def feed(self, view: View, *, until_us: int, lag_us: int) -> None:
+        """Count what was served and told since the last look, but not what may still come: the last
+        `lag_us`, and what machines have not shipped yet."""
+        lag = ids.at_us(ids.EPOCH_MS * 1000 + lag_us)
+        until = min(ids.at_us(until_us), self._source.reached()) - lag
         for version in (self.deployment.version, self.deployment.baseline):
             since = view.ready_since.get(version) if version is not None else None
             if version is not None and since is not None and since - self._started.get(version, 0.0) > 1.0:
@@ -155,7 +172,7 @@ class _Rollout:
                 self.watch.worker_started(round(since * 1e6))
         if until <= self._cursor:
             return
-        for record in records.since(self._home, self._cursor, until=until, postgres=self._postgres):
+        for record in self._source.rows(self._cursor, until):
             (self.watch if self.is_canary else self.pairs).served(record)
             self._news.served(record)
         self._cursor = until
@@ -169,6 +186,19 @@ class _Rollout:
             self._shown = (now, str(latest["verdict"]))
             said = f"{latest['verdict']}: {latest['reason']}"
             store.look(self.deployment.id, latest, said=said)
+
+
+def _everywhere(store: Store, active: Deployment, view: View) -> View:
+    """How the workers of a rollout do, on all machines."""
+    if not store.is_shared:
+        return view
+    found = {
+        number: store.workers(number) for number in (active.version, active.baseline) if number is not None
+    }
+    return View(
+        ready_since={number: since for number, (since, _) in found.items() if since},
+        restarts={number: restarts for number, (_, restarts) in found.items()},
+    )
 
 
 def past(home: Path, until: int, *, postgres: str | None = None) -> Baseline:

@@ -228,6 +228,7 @@ class Writer:
                     while len(rows) - at >= size:
                         connection.execute(statement, list(chain.from_iterable(rows[at : at + size])))
                         at += size
+                connection.execute(segments.BATCH, (min(rows)[0], max(rows)[0]))
                 return
             except sqlite3.IntegrityError as error:
                 if str(error) != segments.SEALED or last_attempt:

@@ -4,7 +4,8 @@
 
 Run beside the gateway, never in it. It may be killed at any moment and run again: the Parquet file appears
 whole or not at all, the database goes only after it, and a record that comes late for a sealed day starts a
-database beside it, which the next sealing merges.
+database beside it, which the next sealing merges. Where the log is shipped to PostgreSQL, a day is sealed
+when all of it has been.
 
 In the Parquet file each input of the model is a typed column `feature.NAME` (DOUBLE for numbers, else
 VARCHAR). A row whose features these columns cannot give back (a refused body, a text where numbers are, an
@@ -31,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlproj.base import clock
 from mlproj.base.errors import MlprojError
-from mlproj.serving import ids, segments
+from mlproj.serving import ids, segments, shipping
 from mlproj.serving.record import COLUMNS, Record
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def _seal_day(home: Path, day: date) -> Sealed:
     opened = sqlite3.connect(database, timeout=_WAIT_S, isolation_level=None)
     with contextlib.closing(opened) as connection, _emptied(scratch):
         # Already sealed: the run before this one died with the file in place, and the database still there.
-        count = 0 if segments.is_sealed(connection) else _publish(connection, day, target, scratch)
+        count = 0 if segments.is_sealed(connection) else _publish(home, connection, day, target, scratch)
         # Before the files go one by one, all is in the first of them: a WAL left alone must hold nothing
         # that a new database of that name could take for its own.
         busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
@@ -162,11 +163,13 @@ def _seal_day(home: Path, day: date) -> Sealed:
     return Sealed(day=day, rows=count)
 
 
-def _publish(connection: sqlite3.Connection, day: date, target: Path, scratch: Path) -> int:
+def _publish(home: Path, connection: sqlite3.Connection, day: date, target: Path, scratch: Path) -> int:
     """Write the day's file and seal the database in the same transaction that found nothing new in it."""
     for _ in range(_ATTEMPTS):
         connection.execute("PRAGMA synchronous = FULL")
         version = _data_version(connection)
+        if not shipping.covers(home, day, connection):
+            raise MlprojError("not all of it has been shipped to PostgreSQL yet")
         made = scratch / "day.parquet"
         count = _write(_all_rows(connection, day, target), scratch, made)
         connection.execute("BEGIN IMMEDIATE")

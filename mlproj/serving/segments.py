@@ -10,6 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,12 @@ CREATE TABLE IF NOT EXISTS prediction (
 );
 CREATE INDEX IF NOT EXISTS newcomer ON prediction (request_id) WHERE role <> 'primary';
 CREATE TABLE IF NOT EXISTS probe (id INTEGER PRIMARY KEY, space BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS batch (seq INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS mark (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT OR IGNORE INTO mark VALUES (1, hex(randomblob(8)));
 """
+# Records become visible in the order of their commits, not of their ids: who follows the log reads these.
+BATCH = "INSERT INTO batch (first, last) VALUES (?, ?)"
 # What SQLite says to an insert into a day that is being turned into Parquet.
 SEALED = "this day is sealed"
 _SEAL = f"CREATE TRIGGER sealed BEFORE INSERT ON prediction BEGIN SELECT RAISE(ABORT, '{SEALED}'); END"
@@ -126,6 +132,38 @@ def related(connection: sqlite3.Connection, record: Record, since_id: int, until
     if record.role != Role.PRIMARY:
         found += connection.execute(f"{same} AND role = 'primary' ORDER BY id DESC LIMIT 1", given).fetchall()
     return sorted(map(_record, found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batches:
+    """What was committed to a file: all records with an id in one of the ranges, both ends included. `name`
+    is the file's own, since a day that was sealed may get another."""
+
+    name: str
+    last: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+def batches(connection: sqlite3.Connection, name: str, since: int, *, most: int) -> Batches:
+    """Up to `most` commits after the one numbered `since` of the file of that name; of another file, from
+    its first."""
+    own = str(connection.execute("SELECT name FROM mark").fetchone()[0])
+    since = since if own == name else 0
+    query = "SELECT seq, first, last FROM batch WHERE seq > ? ORDER BY seq LIMIT ?"
+    found = connection.execute(query, (since, most)).fetchall()
+    ranges: list[tuple[int, int]] = []
+    for _, first, last in sorted(found, key=lambda row: row[1]):
+        if ranges and first <= ranges[-1][1] + 1:
+            ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
+        else:
+            ranges.append((first, last))
+    return Batches(name=own, last=found[-1][0] if found else since, ranges=tuple(ranges))
+
+
+def newest_batch(connection: sqlite3.Connection) -> tuple[str, int]:
+    """The file's name, and the number of its last commit."""
+    row = connection.execute("SELECT name, (SELECT coalesce(max(seq), 0) FROM batch) FROM mark").fetchone()
+    return str(row[0]), int(row[1])
 
 
 def last_id(home: Path) -> int:

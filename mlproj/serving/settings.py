@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
 from typing import Any
 
 from mlproj.base.errors import ConfigError, nearest
-from mlproj.project import MARKER, Project
+from mlproj.project import MARKER, Project, find_postgres
 
 TOKEN = "MLPROJ_TOKEN"
-POSTGRES = "MLPROJ_POSTGRES"
+NODE = "MLPROJ_NODE"
 _SHORTEST_TOKEN = 16
 _SET_ONE = f"`export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`"
 
@@ -62,6 +65,12 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 
 
+def node_name(home: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """What this machine is called among those that share a store; two homes on one machine are two."""
+    own = sha256(str(home.resolve()).encode()).hexdigest()[:8]
+    return environ.get(NODE) or f"{socket.gethostname()}-{own}"
+
+
 def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
     """What `mlproj.toml` says, the environment over it, and what was `given` on the command line over both.
 
@@ -70,8 +79,7 @@ def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any
     said: dict[str, Any] = dict(project.serving)
     for key, value in said.items():
         _check(key, value)
-    if environ.get(POSTGRES):
-        said["postgres"] = environ[POSTGRES]
+    said["postgres"] = find_postgres(project.serving, environ)
     said |= {key: value for key, value in given.items() if value is not None}
     if "log_policy" in said:
         said["log_policy"] = LogPolicy(said["log_policy"])

@@ -1,142 +1,103 @@
-"""What is deployed: versions, deployments, their history, and the routes in force.
+"""The state of serving: versions, deployments, their history, and the routes in force.
 
-One SQLite file in the project's data folder. Every change is one transaction, so a supervisor that is killed
-finds on its next start a state in which it was, never one between two.
+Every change is one transaction, so a supervisor that is killed finds on its next start a state in which it
+was, never one between two. On one machine all of it is a SQLite file in the project's data folder; machines
+that share a PostgreSQL keep there only where versions lie on them.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from mlproj.base.errors import ConfigError, MlprojError
+from mlproj.serving.database import Database, File, Row
+from mlproj.serving.deployment import (
+    ACTIVE,
+    CANARY,
+    KEPT,
+    PRIMARY,
+    SHADOW,
+    Deployment,
+    Event,
+    Mode,
+    Place,
+    Route,
+    Standing,
+    State,
+    Version,
+    when,
+)
 
-_BUSY_S = 10.0
-_SCHEMA = """
+# `{key}` numbers rows by itself; the others are the backends' words for types of the same range.
+SCHEMA = """
 CREATE TABLE IF NOT EXISTS versions (
-    number INTEGER PRIMARY KEY, run TEXT NOT NULL, digest TEXT NOT NULL, folder TEXT NOT NULL,
-    python TEXT NOT NULL, engine TEXT NOT NULL, added_us INTEGER NOT NULL
+    number {int} PRIMARY KEY, run TEXT NOT NULL, digest TEXT NOT NULL, engine TEXT NOT NULL,
+    added_us {int} NOT NULL
 );
 CREATE TABLE IF NOT EXISTS deployments (
-    id INTEGER PRIMARY KEY, mode TEXT NOT NULL, version INTEGER NOT NULL, baseline INTEGER,
-    automation TEXT NOT NULL, defer_below REAL, salt TEXT NOT NULL, plan TEXT NOT NULL, by TEXT NOT NULL,
-    started_us INTEGER NOT NULL, state TEXT NOT NULL, step INTEGER NOT NULL, step_us INTEGER NOT NULL,
-    ended_us INTEGER, reason TEXT NOT NULL DEFAULT '', latest TEXT
+    id {key}, mode TEXT NOT NULL, version {int} NOT NULL, baseline {int},
+    automation TEXT NOT NULL, defer_below {real}, salt TEXT NOT NULL, plan TEXT NOT NULL, by TEXT NOT NULL,
+    started_us {int} NOT NULL, state TEXT NOT NULL, step {int} NOT NULL, step_us {int} NOT NULL,
+    ended_us {int}, reason TEXT NOT NULL DEFAULT '', latest TEXT
 );
 CREATE TABLE IF NOT EXISTS events (
-    id INTEGER PRIMARY KEY, deployment INTEGER NOT NULL, at_us INTEGER NOT NULL, by TEXT NOT NULL,
+    id {key}, deployment {int} NOT NULL, at_us {int} NOT NULL, by TEXT NOT NULL,
     kind TEXT NOT NULL, said TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS routes (
-    role TEXT PRIMARY KEY, version INTEGER NOT NULL, deployment INTEGER NOT NULL, share REAL NOT NULL
+    role TEXT PRIMARY KEY, version {int} NOT NULL, deployment {int} NOT NULL, share {real} NOT NULL
 );
-CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS nodes (id {int} PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 """
+# What machines have to tell each other, where there are several.
+SHARED = """
+CREATE TABLE IF NOT EXISTS project (id TEXT PRIMARY KEY);
+CREATE TABLE IF NOT EXISTS packages (
+    version {int} PRIMARY KEY, digest TEXT NOT NULL, content {bytes} NOT NULL
+);
+CREATE TABLE IF NOT EXISTS workers (
+    node {int} NOT NULL, version {int} NOT NULL, ready_us {int} NOT NULL, restarts {int} NOT NULL,
+    PRIMARY KEY (node, version)
+);
+"""
+_PLACES = """
+CREATE TABLE IF NOT EXISTS places (
+    version {int} PRIMARY KEY, digest TEXT NOT NULL, folder TEXT NOT NULL, python TEXT NOT NULL
+);
+"""
+_EVERY_VERSION = "SELECT number, run, digest, engine, added_us FROM versions"
+_MOST_NODES = 1023
 
 
-class Mode(StrEnum):
-    FULL = "full"
-    SHADOW = "shadow"
-    CANARY = "canary"
-    BLUE_GREEN = "blue-green"
+def open(home: Path, postgres: str | None = None) -> Store:
+    """The store of a project: the file under `home`, or the PostgreSQL at that URL.
 
-
-class State(StrEnum):
-    """Starting: its worker is loaded and warmed. Running: a newcomer beside the primary. Live: its version is
-    the primary, or the one kept for a rollback. The others are ends."""
-
-    STARTING = "starting"
-    RUNNING = "running"
-    LIVE = "live"
-    REPLACED = "replaced"
-    ROLLED_BACK = "rolled back"
-    RETIRED = "retired"
-    FAILED = "failed"
-
-
-ACTIVE = (State.STARTING, State.RUNNING)
-PRIMARY, CANARY, SHADOW, KEPT = "primary", "canary", "shadow", "kept"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Version:
-    """A packaged model version: its folder is a copy that nothing else writes to."""
-
-    number: int
-    run: str
-    digest: str
-    folder: Path
-    python: Path
-    engine: str
-    added_us: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Deployment:
-    """One rollout of a version. `plan` is what it was started with; `latest` the last look at it."""
-
-    id: int
-    mode: Mode
-    version: int
-    baseline: int | None
-    automation: str
-    defer_below: float | None
-    salt: str
-    plan: Mapping[str, Any]
-    by: str
-    started_us: int
-    state: State
-    step: int
-    step_us: int
-    ended_us: int | None
-    reason: str
-    latest: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """Something that happened to a deployment, and who did it."""
-
-    deployment: int
-    at_us: int
-    by: str
-    kind: str
-    said: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Route:
-    """Which version plays a role. `share` is the canary's share in force; 1 for the others."""
-
-    role: str
-    version: int
-    deployment: int
-    share: float
+    Raises MissingToolError without the driver, ToolError if the server cannot be reached.
+    """
+    return Store(home / "serving.db", postgres=postgres)
 
 
 class Store:
-    """The file, opened. Not to be shared between threads; each opens its own."""
+    """The state, opened. Not to be shared between threads; each opens its own."""
 
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None)
-            self._db.row_factory = sqlite3.Row
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-        except sqlite3.Error as error:
-            raise MlprojError(
-                f"`{path}` could not be opened: {error}", hint="look at the file's owner and at the disk"
-            ) from error
+    def __init__(self, path: Path, *, postgres: str | None = None) -> None:
+        self._local: Database = File(path, _PLACES if postgres else SCHEMA + _PLACES)
+        self._db: Database = self._local
+        self.is_shared = postgres is not None
+        if postgres is not None:
+            # The driver of PostgreSQL is loaded only where it is used.
+            from mlproj.serving.postgres import Server
+
+            try:
+                self._db = Server(postgres, SCHEMA + SHARED, project=path.parent.name)
+            except BaseException:
+                self._local.close()
+                raise
 
     def __enter__(self) -> Store:
         return self
@@ -146,71 +107,128 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+        self._local.close()
 
     # Reading
 
-    def stamp(self) -> int:
-        """Another number whenever another connection has written."""
-        return int(self._db.execute("PRAGMA data_version").fetchone()[0])
+    def standing(self) -> Standing:
+        """What has to run, all of it read at the same moment."""
+        with self._db.reading():
+            routes, active = self.routes(), self.active()
+            numbers = {route.deployment for route in routes.values()}
+            versions = {route.version for route in routes.values()}
+            if active is not None:
+                versions.add(active.version)
+            return Standing(
+                routes=routes,
+                active=active,
+                deployments={number: self.deployment(number) for number in numbers},
+                versions={each.number: each for each in self.versions() if each.number in versions},
+            )
 
     def versions(self) -> tuple[Version, ...]:
-        rows = self._db.execute("SELECT * FROM versions ORDER BY number")
-        return tuple(_version(row) for row in rows)
+        return tuple(Version(**row) for row in self._db.execute(f"{_EVERY_VERSION} ORDER BY number"))
 
     def version(self, number: int) -> Version | None:
-        row = self._db.execute("SELECT * FROM versions WHERE number = ?", (number,)).fetchone()
-        return _version(row) if row else None
+        rows = self._db.execute(f"{_EVERY_VERSION} WHERE number = ?", (number,))
+        return Version(**rows[0]) if rows else None
+
+    def place(self, version: Version) -> Place | None:
+        """Where a version lies on this machine; None if it does not, or another package of that number."""
+        rows = self._local.execute(
+            "SELECT * FROM places WHERE version = ? AND digest = ?", (version.number, version.digest)
+        )
+        for row in rows:
+            place = Place(**{**row, "folder": Path(row["folder"]), "python": Path(row["python"])})
+            if place.folder.is_dir() and place.python.exists():
+                return place
+        return None
+
+    def content(self, version: Version) -> bytes | None:
+        """The package of a version, packed, where machines share a store; None where nobody put it there."""
+        if not self.is_shared:
+            return None
+        rows = self._db.execute(
+            "SELECT content FROM packages WHERE version = ? AND digest = ?", (version.number, version.digest)
+        )
+        return bytes(rows[0]["content"]) if rows else None
+
+    def has_package(self, version: Version) -> bool:
+        """Whether a version can be loaded: it lies on this machine, or can be fetched."""
+        if self.place(version) is not None:
+            return True
+        found = "SELECT 1 AS found FROM packages WHERE version = ? AND digest = ?"
+        return self.is_shared and bool(self._db.execute(found, (version.number, version.digest)))
 
     def routes(self) -> dict[str, Route]:
-        rows = self._db.execute("SELECT * FROM routes").fetchall()
-        return {row["role"]: Route(**dict(row)) for row in rows}
+        return {row["role"]: Route(**row) for row in self._db.execute("SELECT * FROM routes")}
 
     def deployment(self, number: int) -> Deployment:
-        row = self._db.execute("SELECT * FROM deployments WHERE id = ?", (number,)).fetchone()
-        if row is None:
+        rows = self._db.execute("SELECT * FROM deployments WHERE id = ?", (number,))
+        if not rows:
             raise ConfigError(
                 f"there is no deployment {number}", hint="run `mlproj deployments` to see which there are"
             )
-        return _deployment(row)
+        return _deployment(rows[0])
 
     def deployments(self) -> tuple[Deployment, ...]:
         """All of them, the newest first."""
-        return tuple(
-            _deployment(row) for row in self._db.execute("SELECT * FROM deployments ORDER BY id DESC")
-        )
+        return tuple(map(_deployment, self._db.execute("SELECT * FROM deployments ORDER BY id DESC")))
 
     def active(self) -> Deployment | None:
         """The rollout under way: at most one, of a newcomer beside the primary."""
-        row = self._db.execute(
+        rows = self._db.execute(
             f"SELECT * FROM deployments WHERE state IN ({_marks(ACTIVE)}) ORDER BY id DESC LIMIT 1", ACTIVE
-        ).fetchone()
-        return _deployment(row) if row else None
+        )
+        return _deployment(rows[0]) if rows else None
+
+    def workers(self, version: int) -> tuple[float, int]:
+        """On all machines: when the last worker of a version became ready (Unix s), and their restarts."""
+        query = "SELECT max(ready_us) AS ready_us, sum(restarts) AS restarts FROM workers WHERE version = ?"
+        row = self._db.execute(query, (version,))[0]
+        return (row["ready_us"] or 0) / 1e6, int(row["restarts"] or 0)
 
     def events(self, deployment: int) -> tuple[Event, ...]:
         rows = self._db.execute(
             "SELECT deployment, at_us, by, kind, said FROM events WHERE deployment = ? ORDER BY id",
             (deployment,),
         )
-        return tuple(Event(**dict(row)) for row in rows)
+        return tuple(Event(**row) for row in rows)
 
     # Changing
 
     def node(self, name: str) -> int:
-        """The number of this machine, 0 to 1023, which its prediction ids carry."""
-        with self._transaction():
+        """The number of this machine, 1 to 1023, which its prediction ids carry."""
+        with self._db.transaction():
             self._db.execute(
-                "INSERT OR IGNORE INTO nodes (id, name) VALUES "
-                "((SELECT coalesce(max(id), 0) + 1 FROM nodes), ?)",
+                "INSERT INTO nodes (id, name) VALUES ((SELECT coalesce(max(id), 0) + 1 FROM nodes), ?)"
+                " ON CONFLICT DO NOTHING",
                 (name,),
             )
-            row = self._db.execute("SELECT id FROM nodes WHERE name = ?", (name,)).fetchone()
-        if row["id"] > 1023:
-            raise MlprojError("more than 1,023 machines have served this project: its ids are used up")
-        return int(row["id"])
+            number = int(self._db.execute("SELECT id FROM nodes WHERE name = ?", (name,))[0]["id"])
+        if number > _MOST_NODES:
+            raise MlprojError(
+                f"{_MOST_NODES:,} machines have served this project, so its ids are used up",
+                hint="give machines that come and go lasting names, in `MLPROJ_NODE`",
+            )
+        return number
 
-    def add_version(self, version: Version) -> None:
-        """Add a version. Raises ConfigError where its number is taken by another package."""
-        with self._transaction():
+    def tell_workers(self, node: int, workers: Iterable[tuple[int, float, int]]) -> None:
+        """How the workers of a machine do: version, when it became ready (Unix seconds), restarts."""
+        with self._db.transaction():
+            self._db.execute("DELETE FROM workers WHERE node = ?", (node,))
+            for version, ready, restarts in workers:
+                self._db.execute(
+                    "INSERT INTO workers (node, version, ready_us, restarts) VALUES (?, ?, ?, ?)",
+                    (node, version, round(ready * 1e6), restarts),
+                )
+
+    def add_version(self, version: Version, place: Place, *, content: bytes | None = None) -> None:
+        """Add a version, with its package packed where machines share the store.
+
+        Raises ConfigError where its number is taken by another package.
+        """
+        with self._db.transaction():
             known = self.version(version.number)
             if known is not None and known.digest != version.digest and self._in_use(version.number):
                 raise ConfigError(
@@ -219,17 +237,26 @@ class Store:
                     hint=f"run `mlproj retire {version.number}` first, or train and register a new version",
                 )
             self._db.execute(
-                "INSERT OR REPLACE INTO versions VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    version.number,
-                    version.run,
-                    version.digest,
-                    str(version.folder),
-                    str(version.python),
-                    version.engine,
-                    version.added_us,
-                ),
+                "INSERT INTO versions (number, run, digest, engine, added_us) VALUES (?, ?, ?, ?, ?)"
+                " ON CONFLICT (number) DO UPDATE SET run = excluded.run, digest = excluded.digest,"
+                " engine = excluded.engine, added_us = excluded.added_us",
+                (version.number, version.run, version.digest, version.engine, version.added_us),
             )
+            if content is not None:
+                self._db.execute(
+                    "INSERT INTO packages (version, digest, content) VALUES (?, ?, ?) ON CONFLICT (version)"
+                    " DO UPDATE SET digest = excluded.digest, content = excluded.content",
+                    (version.number, version.digest, content),
+                )
+            if not self.is_shared:
+                self._settle(place)
+        if self.is_shared:
+            self.settle(place)
+
+    def settle(self, place: Place) -> None:
+        """Remember where a version lies on this machine."""
+        with self._local.transaction():
+            self._settle(place)
 
     def begin(
         self,
@@ -246,7 +273,7 @@ class Store:
         A shadow of the same version is no obstacle: it ends, and the version moves on.
         """
         now = _now_us()
-        with self._transaction():
+        with self._db.transaction():
             routes = self.routes()
             other = self.active()
             primary = routes.get(PRIMARY)
@@ -269,9 +296,9 @@ class Store:
                     f"nothing is live, so there is nothing to put a {mode} beside",
                     hint="run `mlproj deploy --mode full` for the first version",
                 )
-            made = self._db.execute(
+            rows = self._db.execute(
                 "INSERT INTO deployments (mode, version, baseline, automation, defer_below, salt, plan, by,"
-                " started_us, state, step, step_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                " started_us, state, step, step_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?) RETURNING id",
                 (
                     mode,
                     version,
@@ -285,14 +312,17 @@ class Store:
                     State.STARTING,
                     now,
                 ),
-            ).lastrowid
-            assert made is not None
+            )
+            made = int(rows[0]["id"])
             self._event(made, by, "started", f"{mode} of version {version}")
+            if self.is_shared:
+                # What machines that are gone said of an earlier rollout; the others say it again.
+                self._db.execute("DELETE FROM workers WHERE version = ?", (version,))
             return self.deployment(made)
 
     def loaded(self, number: int, *, share: float) -> None:
         """The worker is warm: give the deployment its route. `share` is that of a canary's first step."""
-        with self._transaction():
+        with self._db.transaction():
             deployment = self.deployment(number)
             if deployment.state is not State.STARTING:
                 return  # Rolled back while it was loading.
@@ -309,9 +339,10 @@ class Store:
             self._event(number, "mlproj", "step" if canary else "running", said)
 
     def step(self, number: int, index: int, share: float, why: str) -> None:
-        """Give a canary its next share."""
-        with self._transaction():
-            if self.deployment(number).state is not State.RUNNING:
+        """Give a canary its next share, once: one who was elected since may have done it already."""
+        with self._db.transaction():
+            deployment = self.deployment(number)
+            if deployment.state is not State.RUNNING or deployment.step >= index:
                 return
             self._db.execute(
                 "UPDATE deployments SET step = ?, step_us = ? WHERE id = ?", (index, _now_us(), number)
@@ -323,7 +354,7 @@ class Store:
 
     def look(self, number: int, latest: Mapping[str, Any], *, said: str) -> None:
         """Keep the last look at a rollout; one that says something new is kept in its history too."""
-        with self._transaction():
+        with self._db.transaction():
             before = self.deployment(number).latest or {}
             self._db.execute("UPDATE deployments SET latest = ? WHERE id = ?", (json.dumps(latest), number))
             if before.get("verdict") != latest.get("verdict"):
@@ -331,7 +362,7 @@ class Store:
 
     def promote(self, number: int, by: str, why: str) -> None:
         """Make a running newcomer the primary; the one before is kept loaded for a rollback."""
-        with self._transaction():
+        with self._db.transaction():
             deployment = self.deployment(number)
             if deployment.state is not State.RUNNING:
                 raise ConfigError(
@@ -349,7 +380,7 @@ class Store:
         `number` is the deployment meant, by default whichever is under way. Returns what was rolled back.
         Raises ConfigError where there is nothing to go back to.
         """
-        with self._transaction():
+        with self._db.transaction():
             active = self.deployment(number) if number is not None else self.active()
             if active is not None:
                 if active.state not in ACTIVE:
@@ -366,7 +397,8 @@ class Store:
                 )
             self._db.execute("DELETE FROM routes")
             self._db.execute(
-                "INSERT INTO routes VALUES (?, ?, ?, 1)", (PRIMARY, kept.version, kept.deployment)
+                "INSERT INTO routes (role, version, deployment, share) VALUES (?, ?, ?, 1)",
+                (PRIMARY, kept.version, kept.deployment),
             )
             left = self.deployment(primary.deployment)
             self._end(left, State.ROLLED_BACK, why, by)
@@ -375,7 +407,7 @@ class Store:
 
     def retire(self, version: int, by: str) -> tuple[str, ...]:
         """Take a version out of every role it has; returns the roles. Raises ConfigError if it has none."""
-        with self._transaction():
+        with self._db.transaction():
             held = [route for route in self.routes().values() if route.version == version]
             ends = [
                 found for found in self.deployments() if found.version == version and found.state in ACTIVE
@@ -394,7 +426,7 @@ class Store:
 
     def fail(self, number: int, why: str) -> None:
         """A version that could not be loaded never got a request."""
-        with self._transaction():
+        with self._db.transaction():
             deployment = self.deployment(number)
             if deployment.state in ACTIVE:
                 self._db.execute("DELETE FROM routes WHERE deployment = ?", (number,))
@@ -402,7 +434,7 @@ class Store:
 
     def note(self, number: int, kind: str, said: str) -> None:
         """Keep an event that changes no route: a worker that crashed and came back."""
-        with self._transaction():
+        with self._db.transaction():
             self._event(number, "mlproj", kind, said)
 
     # Inside a transaction
@@ -414,7 +446,8 @@ class Store:
         leaving = [kept] if kept else []
         if before is not None and before.version != deployment.version and keep:
             self._db.execute(
-                "INSERT INTO routes VALUES (?, ?, ?, 1)", (KEPT, before.version, before.deployment)
+                "INSERT INTO routes (role, version, deployment, share) VALUES (?, ?, ?, 1)",
+                (KEPT, before.version, before.deployment),
             )
         elif before is not None:
             leaving.append(before)
@@ -429,7 +462,9 @@ class Store:
 
     def _route(self, role: str, deployment: Deployment, share: float) -> None:
         self._db.execute(
-            "INSERT OR REPLACE INTO routes VALUES (?, ?, ?, ?)",
+            "INSERT INTO routes (role, version, deployment, share) VALUES (?, ?, ?, ?) ON CONFLICT (role)"
+            " DO UPDATE SET version = excluded.version, deployment = excluded.deployment,"
+            " share = excluded.share",
             (role, deployment.version, deployment.id, share),
         )
 
@@ -456,36 +491,15 @@ class Store:
             active is not None and active.version == version
         )
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise MlprojError(
-                f"the deployment store could not be written: {error}",
-                hint="see what holds it (`fuser`, `lsof`) or whether the disk is full, and try again",
-            ) from error
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException as error:
-            self._db.rollback()
-            if isinstance(error, sqlite3.Error):
-                raise MlprojError(f"the deployment store could not be written: {error}") from error
-            raise
+    def _settle(self, place: Place) -> None:
+        self._local.execute(
+            "INSERT INTO places (version, digest, folder, python) VALUES (?, ?, ?, ?) ON CONFLICT (version)"
+            " DO UPDATE SET digest = excluded.digest, folder = excluded.folder, python = excluded.python",
+            (place.version, place.digest, str(place.folder), str(place.python)),
+        )
 
 
-def when(at_us: int) -> str:
-    """A moment as people write it, in their own time zone."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at_us / 1e6))
-
-
-def _version(row: sqlite3.Row) -> Version:
-    said = dict(row)
-    return Version(**{**said, "folder": Path(said["folder"]), "python": Path(said["python"])})
-
-
-def _deployment(row: sqlite3.Row) -> Deployment:
+def _deployment(row: Row) -> Deployment:
     said = dict(row)
     said["mode"], said["state"] = Mode(said["mode"]), State(said["state"])
     said["plan"] = json.loads(said["plan"])

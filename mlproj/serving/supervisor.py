@@ -1,7 +1,8 @@
 """Owns the listening socket, and keeps a gateway and one worker a live version running.
 
 The supervisor's state is the store's: what it has to run is read from the routes and deployments there, so
-that one that was killed goes on where it stood. Its children end with it: the pipes they hold break.
+that one that was killed goes on where it stood. Its children end with it: the pipes they hold break. The
+store is read in a thread, since it may be a server that is away: then all goes on as it was last read.
 """
 
 from __future__ import annotations
@@ -12,23 +13,43 @@ import json
 import os
 import signal
 import socket
-import sqlite3
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mlproj.base import files
 from mlproj.base.errors import MlprojError
-from mlproj.serving import admin
-from mlproj.serving.settings import Settings
-from mlproj.serving.store import CANARY, KEPT, PRIMARY, SHADOW, Route, State, Store
+from mlproj.project import POSTGRES
+from mlproj.serving import admin, shipping, store
+from mlproj.serving.deployment import (
+    CANARY,
+    KEPT,
+    PRIMARY,
+    SHADOW,
+    Deployment,
+    Place,
+    Route,
+    Standing,
+    State,
+    Version,
+)
+from mlproj.serving.settings import NODE, TOKEN, Settings, node_name
+from mlproj.serving.store import Store
+
+if TYPE_CHECKING:
+    from mlproj.serving.postgres import Election
 
 WORKER = Path(__file__).with_name("worker.py")
 _TICK_S = 0.2
+# How often a store that other machines write to is read.
+_SHARED_TICK_S = 0.5
+# For what the log still has to be shipped at the end.
+_SHIP_S = 5.0
 _LOAD_S = 120.0
 _DRAIN_S = 30.0
 _BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -52,6 +73,11 @@ class Controller(Protocol):
     def look(self, view: View) -> None: ...
 
 
+Said = TypeVar("Said")
+# Has a version on this machine, which may take minutes. Runs in a thread.
+Prepare = Callable[[Version], Place]
+
+
 @dataclass(frozen=True)
 class Key:
     """A worker: a shadow's runs with what the machine has to spare, so it is not the one that answers."""
@@ -67,9 +93,11 @@ class Worker:
     process: asyncio.subprocess.Process | None = None
     ready: Mapping[str, Any] | None = None
     ready_at: float = 0.0
+    since: float = 0.0
     error: str = ""
     failures: int = 0
     restarts: int = 0
+    place: Place | None = None
     not_before: float = 0.0
     leaving: bool = False
     told: bool = False
@@ -87,18 +115,64 @@ class Gateway:
     stats: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Live:
+    """A route with all that a gateway is told of it."""
+
+    route: Route
+    deployment: Deployment
+    version: Version
+
+
+class Badge:
+    """The number of this machine, and the right to it where machines share a store."""
+
+    def __init__(self, opened: Store, name: str, postgres: str | None) -> None:
+        self._name = name
+        self.node = opened.node(name)
+        self._election: Election | None = None
+        if postgres is not None:
+            from mlproj.serving.postgres import Election
+
+            self._election = Election(postgres, f"node {self.node}")
+
+    def show(self) -> None:
+        """Raises MlprojError where another supervisor has this number: both would give the same ids."""
+        if self._election is not None and not self._election.won():
+            raise MlprojError(
+                f"another supervisor serves as `{self._name}`", hint=f"give each its own name, in `{NODE}`"
+            )
+
+
 class Supervisor:
     """One a project; `run` returns when it was asked to stop and everything has been drained."""
 
     def __init__(
-        self, home: Path, model: str, settings: Settings, listener: socket.socket, controller: Controller
+        self,
+        home: Path,
+        model: str,
+        settings: Settings,
+        listener: socket.socket,
+        controller: Controller,
+        prepare: Prepare,
     ) -> None:
         self._home, self._model, self._settings = home, model, settings
         self._listener = listener
         self._controller = controller
+        self._prepare = prepare
         self._folder = admin.sockets(home)
-        self._store = Store(home / "serving.db")
-        self._node = self._store.node(socket.gethostname())
+        # Used by the one thread of `_office` only.
+        self._store: Store | None = None
+        self._office = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._badge: Badge | None = None
+        self._node = 0
+        self._standing: Standing | None = None
+        # The primary that answers here: a new one takes over when its worker on this machine is warm.
+        self._primary: Live | None = None
+        self._told: object = None
+        self._asked = self._read_at = self._done_at = 0
+        self._news = asyncio.Event()
+        self._shipping: asyncio.subprocess.Process | None = None
         self._workers: dict[Key, Worker] = {}
         self._gateway = Gateway()
         self._generation = 0
@@ -128,36 +202,89 @@ class Supervisor:
         self._write_card(admin_path)
         try:
             async with server:
+                self._begin_shipping()
                 self._spawn(self._keep_gateway())
+                self._spawn(self._keep_reading())
                 self._spawn(self._keep_looking())
                 self._spawn(self._keep_sealing())
-                fault = ""
                 while not self._stopping.is_set():
-                    try:
-                        await self._reconcile()
-                        fault = ""
-                    except (MlprojError, sqlite3.Error) as error:
-                        # What runs goes on as it is until the store can be read again.
-                        if str(error) != fault:
-                            _say(f"the deployments cannot be read: {error}")
-                        fault = str(error)
                     self._poked.clear()
+                    if self._standing is not None:
+                        at = self._read_at
+                        await self._reconcile(self._standing)
+                        self._done_at = at
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._poked.wait(), _TICK_S)
                 await self._drain()
         finally:
             admin.card(self._home).unlink(missing_ok=True)
             admin_path.unlink(missing_ok=True)
-            self._store.close()
+            self._office.shutdown(wait=False, cancel_futures=True)
 
     def _write_card(self, admin_path: Path) -> None:
         said = {"pid": os.getpid(), "admin": str(admin_path), "url": self.url, "since": self._since}
         files.write_json(admin.card(self._home), said)
 
+    # The store
+
+    async def _in_store(self, work: Callable[[Store], Said]) -> Said:
+        return await asyncio.get_running_loop().run_in_executor(self._office, self._with_store, work)
+
+    def _with_store(self, work: Callable[[Store], Said]) -> Said:
+        if self._store is None:
+            self._store = store.open(self._home, self._settings.postgres)
+        return work(self._store)
+
+    def _read(self, opened: Store) -> tuple[int, Standing]:
+        if self._badge is None:
+            self._badge = Badge(opened, node_name(self._home), self._settings.postgres)
+        self._badge.show()
+        return self._badge.node, opened.standing()
+
+    async def _keep_reading(self) -> None:
+        """Keep what has to run at hand, and tell the store what came of it here."""
+        fault = ""
+        tick_s = _SHARED_TICK_S if self._settings.postgres else _TICK_S
+        while not self._stopping.is_set():
+            self._news.clear()
+            asked = self._asked
+            try:
+                self._node, standing = await self._in_store(self._read)
+                self._standing = standing
+                self._read_at = asked
+                self._poked.set()
+                if fault:
+                    _say("the deployments can be read again")
+                fault = ""
+                if await self._tell_store(standing):
+                    continue
+            except MlprojError as error:
+                # What runs goes on as it is until the store can be read again.
+                if not fault:
+                    _say(f"the deployments cannot be read: {error}")
+                fault = str(error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), tick_s)
+
+    async def _tell_store(self, standing: Standing) -> bool:
+        """How workers do, to the machines that share it; what came of a deployment. True if that was new."""
+        if self._settings.postgres is not None:
+            workers = [(each.key.version, each.since, each.restarts) for each in self._workers.values()]
+            said = (workers, standing.active and standing.active.id)
+            if said != self._told:
+                await self._in_store(lambda opened: opened.tell_workers(self._node, workers))
+                self._told = said
+        return await self._start_deployments(standing)
+
+    def _poke(self) -> None:
+        self._news.set()
+        self._poked.set()
+
     # What should run
 
-    async def _reconcile(self) -> None:
-        wanted = self._wanted()
+    async def _reconcile(self, standing: Standing) -> None:
+        live = self._in_force(standing)
+        wanted = self._wanted(standing, live)
         for key in wanted - self._workers.keys():
             name = f"v{key.version}{'b' if key.background else ''}.sock"
             self._workers[key] = Worker(key=key, socket=self._folder / name)
@@ -166,8 +293,7 @@ class Supervisor:
             worker.told = worker.told and worker.leaving
             if not worker.leaving and worker.task is None and time.monotonic() >= worker.not_before:
                 worker.task = self._spawn(self._keep_worker(worker))
-        self._start_deployments()
-        await self._tell_gateway()
+        await self._tell_gateway(live)
         for key, worker in list(self._workers.items()):
             if worker.leaving and worker.task is None:
                 del self._workers[key]
@@ -176,45 +302,61 @@ class Supervisor:
                 # What the gateway had sent before it knew is answered within a deadline.
                 asyncio.get_running_loop().call_later(self._settings.timeout_s, _terminate, worker)
 
-    def _wanted(self) -> set[Key]:
-        routes = self._store.routes()
+    def _in_force(self, standing: Standing) -> dict[str, Live]:
+        """By role, what answers here. The machine that loads a version first gives it its route; on the
+        others the primary before goes on until the new one is warm."""
+        live = {
+            role: Live(
+                route=route,
+                deployment=standing.deployments[route.deployment],
+                version=standing.versions[route.version],
+            )
+            for role, route in standing.routes.items()
+        }
+        new, old = live.get(PRIMARY), self._primary
+        if new is not None and old is not None and new.route.version != old.route.version:
+            fresh, stale = (self._workers.get(Key(each.route.version, False)) for each in (new, old))
+            if (fresh is None or fresh.ready is None) and stale is not None and stale.ready is not None:
+                return {**live, PRIMARY: old}
+        self._primary = new
+        return live
+
+    def _wanted(self, standing: Standing, live: Mapping[str, Live]) -> set[Key]:
+        routes = standing.routes
         wanted = {_key(route.role, route.version, routes) for route in routes.values()}
-        active = self._store.active()
+        wanted |= {_key(role, each.route.version, routes) for role, each in live.items()}
+        active = standing.active
         if active is not None and active.state is State.STARTING:
             wanted.add(_key(active.mode, active.version, routes))
         return wanted
 
-    def _start_deployments(self) -> None:
+    async def _start_deployments(self, standing: Standing) -> bool:
         """Give a deployment its route as soon as its worker is warm; end it if it cannot be loaded."""
-        active = self._store.active()
+        active = standing.active
         if active is None or active.state is not State.STARTING:
-            return
-        worker = self._workers.get(_key(active.mode, active.version, self._store.routes()))
-        if worker is None:
-            return
-        if worker.ready is not None:
-            shares = active.plan.get("shares") or [1.0]
-            self._store.loaded(active.id, share=float(shares[0]))
-        elif worker.error and worker.failures:
-            self._store.fail(active.id, worker.error)
+            return False
+        number = active.id
+        worker = self._workers.get(_key(active.mode, active.version, standing.routes))
+        if worker is not None and worker.ready is not None:
+            share = float((active.plan.get("shares") or [1.0])[0])
+            await self._in_store(lambda opened: opened.loaded(number, share=share))
+            return True
+        if worker is not None and worker.error and worker.failures:
+            why = worker.error
+            await self._in_store(lambda opened: opened.fail(number, why))
+            return True
+        return False
 
     # The gateway
 
-    def _routes(self) -> dict[str, Any]:
+    def _routes(self, live: Mapping[str, Live]) -> dict[str, Any]:
         """What the gateway has to know, without its number."""
-        routes = []
-        package: str | None = None
-        found = self._store.routes()
-        for role in (PRIMARY, CANARY, SHADOW, KEPT):
-            route = found.get(role)
-            if route is None:
-                continue
-            version = self._store.version(route.version)
-            assert version is not None  # routes are made for versions that were added
-            if package is None:
-                package = str(version.folder)
-            routes.append(self._route(route, version.run, found))
-        alone = PRIMARY not in found and SHADOW in found
+        present = {role: live[role] for role in (PRIMARY, CANARY, SHADOW, KEPT) if role in live}
+        routes = [self._route(role, one, live) for role, one in present.items()]
+        keys = (_key(role, one.route.version, live) for role, one in present.items())
+        places = [worker.place for key in keys if (worker := self._workers.get(key)) and worker.place]
+        package = str(places[0].folder) if places else None
+        alone = PRIMARY not in live and SHADOW in live
         return {
             "op": "routes",
             "node": self._node,
@@ -234,14 +376,14 @@ class Supervisor:
             ],
         }
 
-    def _route(self, route: Route, run: str, routes: Mapping[str, Route]) -> dict[str, Any]:
-        deployment = self._store.deployment(route.deployment)
-        worker = self._workers.get(_key(route.role, route.version, routes))
+    def _route(self, role: str, one: Live, live: Mapping[str, Live]) -> dict[str, Any]:
+        route, deployment = one.route, one.deployment
+        worker = self._workers.get(_key(role, route.version, live))
         ready = worker is not None and worker.ready is not None
         return {
-            "role": route.role,
+            "role": role,
             "version": route.version,
-            "run": run,
+            "run": one.version.run,
             "deployment": route.deployment,
             "share": route.share,
             "salt": deployment.salt,
@@ -251,8 +393,8 @@ class Supervisor:
             "engine": worker.ready["engine"] if worker is not None and worker.ready is not None else "",
         }
 
-    async def _tell_gateway(self) -> None:
-        said = self._routes()
+    async def _tell_gateway(self, live: Mapping[str, Live]) -> None:
+        said = self._routes(live)
         text = json.dumps(said, sort_keys=True)
         if text == self._sent or self._gateway.control is None:
             return
@@ -340,16 +482,19 @@ class Supervisor:
                 worker.not_before = time.monotonic() + pause
                 _say(f"the worker of version {worker.key.version} ended: {worker.error}")
             worker.task = None
-            self._poked.set()
+            self._poke()
 
     async def _run_worker(self, worker: Worker) -> None:
-        store_version = self._store.version(worker.key.version)
-        assert store_version is not None  # only versions that were added are deployed
         worker.error = ""
+        try:
+            worker.place = place = await self._place(worker.key.version)
+        except MlprojError as error:
+            worker.error = str(error)
+            return
         worker.socket.unlink(missing_ok=True)
         try:
             worker.process = await asyncio.create_subprocess_exec(
-                *(str(store_version.python), "-P", str(WORKER), str(store_version.folder)),
+                *(str(place.python), "-P", str(WORKER), str(place.folder)),
                 *("--socket", str(worker.socket), "--max-rows", str(self._settings.max_rows)),
                 *("--memory-mb", str(self._settings.memory_mb)),
                 *(["--background"] if worker.key.background else []),
@@ -359,7 +504,7 @@ class Supervisor:
                 start_new_session=True,
             )
         except OSError as error:
-            worker.error = f"`{store_version.python}` cannot be started: {error.strerror}"
+            worker.error = f"`{place.python}` cannot be started: {error.strerror}"
             return
         process = worker.process
         assert process.stdout is not None
@@ -372,14 +517,52 @@ class Supervisor:
             return
         said = _parsed(line)
         if said.get("ready"):
-            worker.ready, worker.ready_at = said, time.monotonic()
-            self._poked.set()
+            worker.ready, worker.ready_at, worker.since = said, time.monotonic(), time.time()
+            self._poke()
         else:
             worker.error = str(said.get("error") or "it ended before it was ready")
         code = await process.wait()
         worker.error = worker.error or (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
 
+    async def _place(self, number: int) -> Place:
+        """Where a version lies on this machine, brought here first if need be."""
+        version = self._standing.versions.get(number) if self._standing is not None else None
+        if version is None:
+            raise MlprojError(f"version {number} is not deployed any more")
+        wanted = version
+        place: Place | None = await self._in_store(lambda opened: opened.place(wanted))
+        return place if place is not None else await asyncio.to_thread(self._prepare, wanted)
+
     # Beside them
+
+    def _begin_shipping(self) -> None:
+        """Where machines share a store, a day is sealed when it has been shipped; else there is no cursor."""
+        if self._settings.postgres is None:
+            shipping.forget(self._home)
+        else:
+            shipping.begin(self._home)
+            self._spawn(self._keep_shipping(self._settings.postgres))
+
+    async def _keep_shipping(self, url: str) -> None:
+        """Bring the log to PostgreSQL, in a process of its own."""
+        failures = 0
+        while not self._stopping.is_set():
+            began = time.monotonic()
+            self._shipping = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "mlproj.serving.spool", "--until-eof", str(self._home)),
+                stdin=asyncio.subprocess.PIPE,
+                # Not on its command line, which everybody on this machine can read.
+                env={**os.environ, POSTGRES: url},
+                start_new_session=True,
+            )
+            code = await self._shipping.wait()
+            if self._stopping.is_set():
+                return
+            failures = 0 if time.monotonic() - began > _STEADY_S else failures + 1
+            _say(f"shipping the log ended with {code}; it is started again")
+            with contextlib.suppress(TimeoutError):
+                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
+                await asyncio.wait_for(self._stopping.wait(), pause)
 
     async def _keep_looking(self) -> None:
         """Ask the controller once a second; a look that fails is said, and tried again."""
@@ -429,15 +612,16 @@ class Supervisor:
             said = _parsed(await asyncio.wait_for(reader.readline(), 5.0))
             writer.write(json.dumps(self._do(str(said.get("op")))).encode() + b"\n")
             await writer.drain()
-        except (TimeoutError, ConnectionError):
-            pass
+        except (TimeoutError, ConnectionError, ValueError):
+            pass  # Gone, silent, or one who sends what is no line of ours.
         finally:
             writer.close()
 
     def _do(self, op: str) -> dict[str, Any]:
         match op:
             case "poke":
-                self._poked.set()
+                self._asked += 1
+                self._poke()
             case "stop":
                 self._stopping.set()
                 self._poked.set()
@@ -447,7 +631,9 @@ class Supervisor:
             "since": self._since,
             "gateway": {
                 "pid": self._gateway.process.pid if self._gateway.process else None,
-                "ready": self._gateway.is_ready and self._gateway.applied == self._generation,
+                "ready": self._gateway.is_ready
+                and self._gateway.applied == self._generation
+                and self._done_at == self._asked,
                 "stats": self._gateway.stats,
             },
             "workers": [self._about(worker) for worker in self._workers.values()],
@@ -472,11 +658,13 @@ class Supervisor:
         if gateway is not None:
             await _ended(gateway, _DRAIN_S)
         self._listener.close()
-        workers = [worker.process for worker in self._workers.values() if worker.process is not None]
-        for process in workers:
+        # All that will be logged has been: the last of it is shipped while the workers end.
+        ending = [worker.process for worker in self._workers.values()] + [self._shipping]
+        children = [process for process in ending if process is not None]
+        for process in children:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        await asyncio.gather(*(_ended(process, 5.0) for process in workers))
+        await asyncio.gather(*(_ended(process, _SHIP_S) for process in children))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -514,7 +702,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _key(role: str, version: int, routes: Mapping[str, Route]) -> Key:
+def _key(role: str, version: int, routes: Mapping[str, object]) -> Key:
     """The worker for a role. A shadow with nothing live beside it is the one that is waited for."""
     return Key(version, role == SHADOW and PRIMARY in routes)
 
@@ -541,8 +729,8 @@ async def _ended(process: asyncio.subprocess.Process, patience_s: float) -> None
 
 
 def _environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """A worker sees its own environment only; the caches of Python are its friends."""
-    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
+    """A worker sees its own environment only, and no secret; the caches of Python are its friends."""
+    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", TOKEN, POSTGRES)
     return {name: value for name, value in environ.items() if name not in foreign}
 
 
@@ -559,10 +747,17 @@ def _say(text: str) -> None:
     print(f"{stamp} {text}", file=sys.stderr, flush=True)
 
 
-def run(home: Path, model: str, settings: Settings, listener: socket.socket, controller: Controller) -> None:
+def run(
+    home: Path,
+    model: str,
+    settings: Settings,
+    listener: socket.socket,
+    controller: Controller,
+    prepare: Prepare,
+) -> None:
     """Supervise until told to stop."""
 
     async def main() -> None:
-        await Supervisor(home, model, settings, listener, controller).run()
+        await Supervisor(home, model, settings, listener, controller, prepare).run()
 
     asyncio.run(main())

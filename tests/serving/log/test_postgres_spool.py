@@ -18,11 +18,12 @@ import pytest
 
 from mlproj.base.errors import MissingToolError, MlprojError, ToolError
 from mlproj.monitoring import records
-from mlproj.serving import ids, postgres, sealing, spool
+from mlproj.serving import ids, postgres, sealing, segments, shipping, spool
 from mlproj.serving.feedback import Store
 from mlproj.serving.postgres import Archive, Election
 from mlproj.serving.record import Feedback, Kind
-from mlproj.serving.spool import Cursor, Spool
+from mlproj.serving.shipping import Cursor
+from mlproj.serving.spool import Spool
 from tests.serving.log.world import DAY, of_day, put
 
 LATER = datetime(2026, 11, 22, 9, tzinfo=UTC)
@@ -66,10 +67,10 @@ def test_what_is_logged_is_shipped_once_and_read_back_as_it_was(tmp_path: Path, 
     ]
     put(tmp_path, given)
     sealing.seal(tmp_path, now=LATER - timedelta(days=1))  # a day that was sealed before it was shipped
-    shipping = Spool(tmp_path, url, now=lambda: LATER)
-    assert shipping.ship() == 60
-    assert shipping.ship() == 0
-    shipping.close()
+    shipper = Spool(tmp_path, url)
+    assert shipper.ship() == 60
+    assert shipper.ship() == 0
+    shipper.close()
     read = list(records.since(tmp_path, 0, postgres=url))
     assert read == [one._replace(entity=one.entity and "a\ufffdb") for one in given]
     with closing(postgres.connect(url)) as connection:
@@ -79,22 +80,80 @@ def test_what_is_logged_is_shipped_once_and_read_back_as_it_was(tmp_path: Path, 
     assert found == [("prediction_20261120", 40), ("prediction_20261121", 20)]
 
 
-def test_a_record_committed_late_with_a_smaller_id_is_shipped_too(tmp_path: Path, url: str) -> None:
-    given = of_day(DAY, 3)
-    put(tmp_path, [given[0], given[2]])
-    shipping = Spool(tmp_path, url, now=lambda: ids.moment(given[2].id))
-    assert shipping.ship() == 2
+def test_a_record_committed_hours_after_its_id_was_given_is_shipped_too(tmp_path: Path, url: str) -> None:
+    given = [*of_day(DAY, 3), *of_day(DAY + timedelta(days=1), 2)]
+    put(tmp_path, [given[0], given[2], *given[3:]])
+    shipper = Spool(tmp_path, url)
+    assert shipper.ship() == 4
     put(tmp_path, [given[1]])
-    assert shipping.ship() == 1
-    assert shipping.ship() == 0
-    shipping.close()
+    assert shipper.ship() == 1
+    assert shipper.ship() == 0
+    shipper.close()
     assert shipped(url) == [one.id for one in given]
-    # Another process knows only the cursor, which lags: what lies after it is shipped again, and there once.
-    again = Spool(tmp_path, url, now=lambda: ids.moment(given[2].id))
-    assert again.ship() == 3
+    # Another process goes on where this one was.
+    again = Spool(tmp_path, url)
+    assert again.ship() == 0
     again.close()
+
+
+def test_a_day_is_sealed_when_it_has_been_shipped_and_what_comes_later_for_it_is_shipped_as_well(
+    tmp_path: Path, url: str
+) -> None:
+    given = of_day(DAY, 30)
+    shipping.begin(tmp_path)
+    put(tmp_path, given[:10])
+    shipper = Spool(tmp_path, url)
+    assert shipper.ship() == 10
+    put(tmp_path, given[10:20])
+    with pytest.raises(MlprojError, match="not all of it has been shipped"):
+        sealing.seal(tmp_path, now=LATER)
+    assert shipper.ship() == 10
+    assert [one.rows for one in sealing.seal(tmp_path, now=LATER)] == [20]
+    assert shipper.ship() == 0
+    put(tmp_path, given[20:])  # a database beside the sealed day, whose commits are numbered from one again
+    with pytest.raises(MlprojError, match="not all of it has been shipped"):
+        sealing.seal(tmp_path, now=LATER)
+    assert shipper.ship() == 10
+    assert [one.rows for one in sealing.seal(tmp_path, now=LATER)] == [30]
+    shipper.close()
     assert shipped(url) == [one.id for one in given]
-    assert spool.read_cursor(tmp_path).record <= given[0].id
+    assert not segments.hot_days(tmp_path)
+
+
+def test_what_was_sealed_while_nothing_was_shipped_is_shipped_when_it_is_again(
+    tmp_path: Path, url: str
+) -> None:
+    given = of_day(DAY, 20)
+    put(tmp_path, given[:10])
+    shipper = Spool(tmp_path, url)
+    shipper.ship()
+    put(tmp_path, given[10:])
+    shipping.forget(tmp_path)
+    assert [one.rows for one in sealing.seal(tmp_path, now=LATER)] == [20]
+    shipping.begin(tmp_path)
+    assert shipper.ship() == 10  # it remembers the first ten
+    shipper.close()
+    assert shipped(url) == [one.id for one in given]
+
+
+def test_who_judges_waits_for_the_machine_that_is_behind_but_not_for_one_that_is_gone(
+    tmp_path: Path, url: str
+) -> None:
+    reader = Archive(url)
+    assert reader.reached() == ids.LARGEST
+    spools = [Spool(tmp_path / name, url) for name in ("one", "two")]
+    began = ids.at_us(time.time_ns() // 1000)
+    for one in spools:
+        one.ship()
+    first = reader.reached()
+    assert first >= began
+    spools[1].ship()
+    assert reader.reached() == first
+    with closing(postgres.connect(url)) as connection:
+        connection.execute("UPDATE shipped SET at = at - interval '1 hour' WHERE until = %s", (first,))
+    assert reader.reached() > first
+    for one in spools:
+        one.close()
 
 
 def test_feedback_is_shipped_once_and_joined_there(tmp_path: Path, url: str) -> None:
@@ -118,12 +177,12 @@ def test_feedback_is_shipped_once_and_joined_there(tmp_path: Path, url: str) -> 
         ]
     )
     store.close()
-    shipping = Spool(tmp_path, url, now=lambda: LATER)
-    assert shipping.ship() == 8
-    assert shipping.ship() == 0
-    shipping.close()
+    shipper = Spool(tmp_path, url)
+    assert shipper.ship() == 8
+    assert shipper.ship() == 0
+    shipper.close()
     (tmp_path / "spool.json").unlink()
-    again = Spool(tmp_path, url, now=lambda: LATER)
+    again = Spool(tmp_path, url)
     assert again.ship() == 8
     again.close()
     joined = [said and said.value for _, said in records.labelled(tmp_path, 0, postgres=url)]
@@ -139,7 +198,7 @@ def test_two_machines_ship_to_one_log(tmp_path: Path, url: str) -> None:
     homes = [tmp_path / "one", tmp_path / "two"]
     for node, home in enumerate(homes):
         put(home, [one._replace(id=one.id | node << 12) for one in of_day(DAY, 200)])
-    spools = [Spool(home, url, now=lambda: LATER) for home in homes]
+    spools = [Spool(home, url) for home in homes]
     threads = [threading.Thread(target=one.ship) for one in spools]
     for thread in threads:
         thread.start()
@@ -158,18 +217,18 @@ def test_a_restart_of_postgresql_is_survived_and_shipping_goes_on(
     given = of_day(DAY, 30)
     put(tmp_path, given[:10])
     stopping = threading.Event()
-    thread = threading.Thread(target=Spool(tmp_path, url, now=lambda: LATER).run, args=(stopping,))
+    thread = threading.Thread(target=Spool(tmp_path, url).run, args=(stopping,))
     thread.start()
     deadline = time.monotonic() + 30
-    while spool.read_cursor(tmp_path) == Cursor() and time.monotonic() < deadline:
+    while shipping.read(tmp_path) == Cursor() and time.monotonic() < deadline:
         time.sleep(0.05)
     server.stop()
     put(tmp_path, [one._replace(id=one.id + (5 * 86_400_000 << 22)) for one in given[10:]])
     said = ""
-    while "cannot be reached" not in said and time.monotonic() < deadline:
+    while "is not shipped" not in said and time.monotonic() < deadline:
         said += capsys.readouterr().err
         time.sleep(0.05)
-    assert "cannot be reached" in said
+    assert "is not shipped" in said
     server.start()
     arrived: list[int] = []
     while len(arrived) < 30 and time.monotonic() < deadline:
@@ -229,7 +288,7 @@ def test_shipping_runs_as_a_program_until_it_is_ended(tmp_path: Path, url: str) 
     command = [sys.executable, "-m", "mlproj.serving.spool", str(tmp_path)]
     with subprocess.Popen(command, env={**os.environ, "MLPROJ_POSTGRES": url}) as program:
         deadline = time.monotonic() + 30
-        while spool.read_cursor(tmp_path) == Cursor() and time.monotonic() < deadline:
+        while shipping.read(tmp_path) == Cursor() and time.monotonic() < deadline:
             time.sleep(0.05)
         program.terminate()
     assert program.returncode == 0
@@ -244,4 +303,4 @@ def test_the_cursor_stays_where_it_was_when_shipping_fails(tmp_path: Path) -> No
     put(tmp_path, of_day(DAY, 5))
     with pytest.raises(MlprojError):
         Spool(tmp_path, "postgresql://127.0.0.1:9/none").ship()
-    assert spool.read_cursor(tmp_path) == Cursor()
+    assert shipping.read(tmp_path) == Cursor()

@@ -67,8 +67,9 @@ def put(home: Path, records: Sequence[Record]) -> None:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
                 f"INSERT INTO prediction VALUES ({', '.join('?' * len(COLUMNS))})",
-                [one for one in records if ids.day(one.id) == day],
+                of_day := [one for one in records if ids.day(one.id) == day],
             )
+            connection.execute(segments.BATCH, (min(of_day).id, max(of_day).id))
             connection.execute("COMMIT")
 
 
