@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import resource
 import signal
 import socket
 import sqlite3
@@ -29,7 +30,7 @@ from mlproj.serving.channel import Failure
 from mlproj.serving.connection import Connection
 from mlproj.serving.control import Control, Settings
 from mlproj.serving.desk import Desk
-from mlproj.serving.front import Front
+from mlproj.serving.front import MOST_CONNECTIONS, Front
 from mlproj.serving.log import Writer
 from mlproj.serving.metrics import Metrics
 from mlproj.serving.routing import Table
@@ -42,6 +43,8 @@ _BACKLOG_S = 0.05
 _MOST_BACKLOG_S = 1.0
 _GRACE_S = 0.5
 _DRAIN_S = 20.0
+# Beside the clients': workers', the log's, those who are told that there are too many, and the program's own.
+_OTHER_FILES = 500
 
 
 class Gateway:
@@ -214,6 +217,15 @@ def _last_id(home: Path) -> int:
         return segments.last_id(home)
 
 
+def _allow_files(connections: int) -> None:
+    """Many systems let a process have 1,024 files at first, and each connection is one."""
+    wanted = connections + _OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="mlproj.serving.gateway", description=__doc__.split("\n\n")[0])
     parser.add_argument("--listen-fd", type=int, required=True)
@@ -225,6 +237,7 @@ def main(argv: list[str] | None = None) -> None:
     for one in (listener, control):
         one.setblocking(False)
         one.set_inheritable(False)
+    _allow_files(MOST_CONNECTIONS)
     # Requests leave no cycles behind; looking for some often is felt in p99.
     gc.set_threshold(50_000, 20, 50)
 
