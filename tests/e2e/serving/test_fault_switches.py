@@ -1,0 +1,144 @@
+"""Versions switched, promoted, taken back and retired under load, without one failed request."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.serving import toys
+from tests.e2e.serving.conftest import Live
+from tests.e2e.serving.traffic import Traffic, assert_all_logged, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with toys.site(tmp_path_factory.mktemp("switches")) as live:
+        live.deploy()
+        yield live
+
+
+def _assert_flawless(live: Live, load: Traffic) -> None:
+    assert set(load.statuses) == {200}, load.statuses
+    assert load.lost == []
+    assert load.refused == 0
+    assert [one for one in load.answers if one.told != one.version] == []
+    assert_all_logged(live.home, load.answers)
+
+
+def _state(live: Live, version: int) -> str:
+    """Of the last deployment of a version."""
+    with toys.store(live) as store:
+        return next(str(one.state) for one in store.deployments() if one.version == version)
+
+
+def test_versions_switch_and_switch_back_without_one_failed_request(live: Live) -> None:
+    with toys.traffic(live, clients=4, pause_s=0.02) as load:
+        load.by(1, 50)
+        toys.package(live.root, 2)
+        live.deploy("--mode", "blue-green")
+        moment = time.monotonic()
+        load.by(2, 50)
+        assert {one.version for one in load.good_since(moment)} == {2}
+        assert toys.versions(live) == {"primary": 2, "kept": 1}
+
+        live.must("rollback")
+        moment = time.monotonic()
+        load.by(1, 50)
+        assert {one.version for one in load.good_since(moment)} == {1}
+        assert toys.versions(live) == {"primary": 1}
+        assert _state(live, 2) == "rolled back"
+
+        toys.package(live.root, 3)
+        live.deploy("--mode", "full")
+        moment = time.monotonic()
+        load.by(3, 50)
+        assert {one.version for one in load.good_since(moment)} == {3}
+        assert toys.versions(live) == {"primary": 3}
+        # The one before is not kept loaded: it ends, and a rollback loads it again.
+        wait_until(
+            lambda: {one["version"] for one in toys.ping(live)["workers"]} == {3}, what="version 1's end"
+        )
+        live.must("rollback", "--reason", "odd answers")
+        moment = time.monotonic()
+        load.by(1, 50)
+        assert {one.version for one in load.good_since(moment)} == {1}
+        assert toys.versions(live) == {"primary": 1}
+
+        route = toys.canary(live, 4)
+        load.by(4)
+        toys.assert_routed(live, [one for one in load.answers if one.version == 4], route)
+        live.must("promote")
+        moment = time.monotonic()
+        load.by(4, 50)
+        assert {one.version for one in load.good_since(moment)} == {4}
+        assert toys.versions(live) == {"primary": 4, "kept": 1}
+    _assert_flawless(live, load)
+
+
+def test_a_rollback_while_the_canary_is_loading_leaves_it_without_a_single_request(live: Live) -> None:
+    toys.package(live.root, 2, load_s=30)
+    with toys.traffic(live) as load:
+        deploying = subprocess.Popen(
+            [sys.executable, "-m", "mlproj", "deploy", "--mode", "canary", "--hold", "1h"],
+            cwd=live.root,
+            env=live.env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+        )
+        wait_until(
+            lambda: [one for one in toys.ping(live)["workers"] if one["version"] == 2 and one["pid"]],
+            what="the canary's worker",
+        )
+        assert toys.versions(live) == {"primary": 1}
+        live.must("rollback")
+        said, _ = deploying.communicate(timeout=20)
+        load.more(50)
+        wait_until(
+            lambda: [one["version"] for one in toys.ping(live)["workers"]] == [1], what="its worker's end"
+        )
+    assert "rolled back" in said
+    assert deploying.returncode != 0
+    assert toys.versions(live) == {"primary": 1}
+    assert _state(live, 2) == "rolled back"
+    assert load.versions.keys() == {1}
+    _assert_flawless(live, load)
+
+
+def test_newcomer_kept_and_primary_are_retired_and_only_the_last_ends_the_service(live: Live) -> None:
+    with toys.traffic(live) as load:
+        toys.canary(live, 2)
+        load.by(2)
+        live.must("retire", "2")
+        moment = time.monotonic()
+        load.more(50)
+        assert {one.version for one in load.good_since(moment)} == {1}
+
+        toys.package(live.root, 3)
+        live.deploy("--mode", "blue-green")
+        assert toys.versions(live) == {"primary": 3, "kept": 1}
+        live.must("retire", "1")
+        load.by(3, 50)
+        assert toys.versions(live) == {"primary": 3}
+        assert live.run("rollback").returncode != 0
+    _assert_flawless(live, load)
+
+    live.must("retire", "3")
+    assert toys.versions(live) == {}
+    wait_until(lambda: toys.ping(live)["workers"] == [], what="the end of all workers")
+    answer = live.ask("/predict", toys.ROW)
+    assert answer.status == 503
+    assert "retry-after" in answer.headers
+    assert live.ask("/health/ready").status == 503
+    assert live.ask("/health/live").status == 200
+    # And from there another version goes live.
+    toys.package(live.root, 4)
+    live.deploy()
+    assert live.ask("/predict", toys.ROW).headers["x-model-version"] == "4"
+    assert "canary" not in toys.versions(live)
