@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import ctypes
 import gc
 import hashlib
 import importlib
@@ -50,6 +51,7 @@ LARGEST_FRAME = 1 << 30
 MOST_FIELDS_NAMED = 20
 LONGEST_NAME = 200
 NOT_READY = 3
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: which signal comes when the parent is gone
 WARM_UP_ROWS = (1, 8, 64)
 ONE_THREAD = (
     "OMP_NUM_THREADS",
@@ -1102,6 +1104,9 @@ def leave_with_parent(cleanup: list[Callable[[], None]]) -> None:
             step()
         os._exit(0)
 
+    # No thread runs while native code keeps Python's lock, nor in a stopped process: Linux ends us then.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     threading.Thread(target=watch, daemon=True).start()
 
 

@@ -44,7 +44,7 @@ def _connect(live: Live, stack: ExitStack) -> socket.socket:
     )
 
 
-def test_idle_connections_beyond_a_thousand_leave_the_others_served_and_answer_when_they_wake(live: Live) -> None:
+def test_idle_connections_beyond_a_thousand_leave_the_others_served_and_are_answered(live: Live) -> None:
     with ExitStack() as stack:
         idle = [_connect(live, stack) for _ in range(_IDLE)]
         with toys.traffic(live, clients=8, pause_s=0.0) as load:

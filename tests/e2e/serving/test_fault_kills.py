@@ -95,9 +95,12 @@ def test_a_canary_worker_killed_under_load_is_noticed_by_no_client(live: Live) -
 def _kill_supervisor(live: Live) -> Route:
     """Under load; its children are to end, and what was acknowledged is to be there. The canary's route."""
     route = toys.routes(live)[CANARY]
+    supervisor, hanging = toys.ping(live)["pid"], toys.worker(live, 2)
     with toys.traffic(live, clients=4, pause_s=0.0) as load:
         load.by(2)
-        os.kill(toys.ping(live)["pid"], signal.SIGKILL)
+        # One that hangs cannot notice by itself.
+        os.kill(hanging, signal.SIGSTOP)
+        os.kill(supervisor, signal.SIGKILL)
         wait_until(lambda: not live.pids(), what="the end of its children")
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", urlsplit(live.url).port or 0)) != 0

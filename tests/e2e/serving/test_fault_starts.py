@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -112,7 +113,7 @@ def test_a_taken_port_is_named_and_nothing_stays_behind(tmp_path: Path) -> None:
 
 def test_a_stale_card_and_stale_sockets_stand_in_nobodys_way(tmp_path: Path) -> None:
     with toys.site(tmp_path) as live:
-        home = live.data / "mlproj" / "toys"
+        home = toys.home(live)
         home.mkdir(parents=True)
         folder = admin.sockets(home)
         for name in ("admin.sock", "v1.sock"):
@@ -159,13 +160,14 @@ def test_of_two_deploys_at_once_one_wins_and_the_other_is_told_who_and_what(tmp_
 
 def test_a_public_address_wants_a_token_and_with_it_everybody_needs_one(tmp_path: Path) -> None:
     token = "a-long-enough-token-of-a-test"
-    with toys.site(tmp_path, host="0.0.0.0") as live:
+    with toys.site(tmp_path, host="0.0.0.0") as site:
+        live = site
         for words in (("serve",), ("deploy",)):
             done = live.run(*words)
             assert done.returncode == 2
             assert "`0.0.0.0` can be reached from other machines, and there is no token" in done.stderr
         assert live.pids() == {}
-        live.env["MLPROJ_TOKEN"] = token
+        live = replace(site, env={**site.env, "MLPROJ_TOKEN": token})
         live.deploy()
         right = {"Authorization": f"Bearer {token}"}
         assert live.ask("/predict", toys.ROW, headers=right).status == 200
@@ -214,7 +216,7 @@ def test_what_is_sent_to_the_admin_socket_by_mistake_does_no_harm(live: Live) ->
 
 def test_a_service_whose_state_is_no_database_says_so_in_a_sentence(tmp_path: Path) -> None:
     with toys.site(tmp_path) as live:
-        home = live.data / "mlproj" / "toys"
+        home = toys.home(live)
         home.mkdir(parents=True)
         (home / "serving.db").write_bytes(b"no database at all" * 100)
         done = live.run("deploy", "--port", str(free_port()))

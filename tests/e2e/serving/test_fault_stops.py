@@ -42,7 +42,7 @@ def test_a_stop_under_load_answers_every_request_that_was_sent(
             [sys.executable, "-m", "mlproj", "serve"], cwd=live.root, env={**os.environ, **live.env}
         )
         try:
-            wait_until(lambda: admin.ask(live.home, "ping") is not None, what="a supervisor")
+            wait_until(lambda: admin.ask(toys.home(live), "ping") is not None, what="a supervisor")
             live.deploy()
             with toys.traffic(live, clients=16, pause_s=0.0) as load:
                 load.more(50)

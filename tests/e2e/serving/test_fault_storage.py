@@ -136,6 +136,12 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as stream:
+        while stream.write(b"\0" * 4096):
+            pass
+
+
 def test_a_full_disk_refuses_with_503_and_serves_again_when_there_is_room(
     small_disk: Path, tmp_path: Path
 ) -> None:
@@ -145,10 +151,8 @@ def test_a_full_disk_refuses_with_503_and_serves_again_when_there_is_room(
         ballast = small_disk / "ballast"
         with toys.traffic(live, clients=4, pause_s=0.005) as load:
             load.more()
-            with ballast.open("wb", buffering=0) as stream:
-                with pytest.raises(OSError, match="No space left"):
-                    while stream.write(b"\0" * 4096):
-                        pass
+            with pytest.raises(OSError, match="No space left"):
+                _fill(ballast)
             wait_until(lambda: load.statuses[503] > 20, what="a refusal")
             # What the log frees by tidying up may do for some more, and so by turns.
             wait_until(lambda: live.ask("/health/ready").status == 503, what="a bad health")

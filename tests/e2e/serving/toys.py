@@ -91,6 +91,11 @@ def load(package, name):
 '''.replace("\\\\", "\\")
 
 
+def home(live: Live) -> Path:
+    """The folder of the project's state, also before anything has made it."""
+    return live.data / "mlproj" / "toys"
+
+
 def told(said: Any) -> int:
     """The version that made a prediction, by its probability."""
     return round(float(said["probabilities"]["Yes"]) * 100)
