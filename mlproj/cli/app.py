@@ -78,6 +78,7 @@ def table() -> typer.Typer:
         new,
         serve,
         stage,
+        upgrade,
     )
 
     # Plain help: Rich would double the time that `--help` takes, and pipes and logs want text anyway.
@@ -111,6 +112,7 @@ def table() -> typer.Typer:
     app.command("decide")(decide.decide)
     app.command("decisions")(decide.decisions)
     app.add_typer(data.app, name="data")
+    app.command("upgrade")(upgrade.upgrade)
     app.command("deploy")(deploy.deploy)
     app.command("promote")(deploy.promote)
     app.command("rollback")(deploy.rollback)

@@ -6,6 +6,7 @@ import contextlib
 import json
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,17 @@ from mlproj.scaffold.answers import Answers, Inputs
 if TYPE_CHECKING:
     from copier._jinja_ext import SandboxedEnvironment
     from copier._main import Worker
+
+
+@dataclass(frozen=True, kw_only=True)
+class Template:
+    folder: Path
+    version: str
+
+
+def installed() -> Template:
+    """The template that this mlproj came with."""
+    return Template(folder=template_dir(), version=__version__)
 
 
 def template_dir() -> Path:
@@ -39,16 +51,23 @@ def example_findings() -> dict[str, Any]:
     return findings
 
 
-def render(destination: Path, answers: Answers, inputs: Inputs, findings: Mapping[str, Any]) -> None:
-    """Render the template into `destination`, a new or empty folder.
+def render(
+    destination: Path,
+    answers: Answers,
+    inputs: Inputs,
+    findings: Mapping[str, Any],
+    template: Template | None = None,
+) -> None:
+    """Render the template (by default the installed one) into `destination`, a new or empty folder.
 
     The same arguments give the same files.
     """
+    template = template or installed()
     data = {
         **answers.as_data(),
         **vars(inputs),
         "findings": dict(findings),
-        "template_version": __version__,
+        "template_version": template.version,
     }
     try:
         with contextlib.ExitStack() as stack:
@@ -56,7 +75,7 @@ def render(destination: Path, answers: Answers, inputs: Inputs, findings: Mappin
             stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore")
             worker = _worker()(
-                src_path=str(template_dir()),
+                src_path=str(template.folder),
                 dst_path=destination,
                 data=data,
                 defaults=True,

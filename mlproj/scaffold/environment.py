@@ -174,6 +174,11 @@ def freeze(root: Path, python: Path) -> None:
     files.write_text(root / "requirements.lock", frozen.stdout)
 
 
+def relock(root: Path) -> None:
+    """Make `uv.lock` anew, keeping the versions it has where they still fit. Raises ToolError."""
+    process.run(_uv(), "lock", "--quiet", cwd=root)
+
+
 def is_available(manager: Manager) -> bool:
     return not manager.tool or shutil.which(manager.tool) is not None
 

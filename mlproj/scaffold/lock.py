@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +41,6 @@ _GENERATED = (f"{FOLDER}/*", ".copier-answers.yml", "dvc.lock")
 _SEEDED = (
     "README.md",
     "LICENSE",
-    "params.yaml",
     ".dvc/config",
     "data/*",
     "docs/*.md",
@@ -101,22 +101,30 @@ def write(
     root: Path, rendering: Mapping[str, File], *, version: str, answers: Answers, inputs: Inputs
 ) -> None:
     """Record a rendering in the repository at `root`."""
+    for path, file in record(rendering, version=version, answers=answers, inputs=inputs).items():
+        files.write_bytes(root / path, file.content)
+
+
+def record(
+    rendering: Mapping[str, File], *, version: str, answers: Answers, inputs: Inputs
+) -> dict[str, File]:
+    """The two files that record a rendering, by their paths."""
     kinds = {path: classify(path, module=answers.module_name) for path in rendering}
     kept = {path: file for path, file in rendering.items() if kinds[path] is not FileClass.GENERATED}
-    files.write_bytes(root / BASE, pack(kept))
-    files.write_json(
-        root / LOCK,
-        {
-            "version": VERSION,
-            "template": version,
-            "answers": answers.as_data(),
-            "inputs": vars(inputs),
-            "files": {
-                path: {"class": str(kinds[path]), "sha256": hashlib.sha256(file.content).hexdigest()}
-                for path, file in kept.items()
-            },
+    said = {
+        "version": VERSION,
+        "template": version,
+        "answers": answers.as_data(),
+        "inputs": vars(inputs),
+        "files": {
+            path: {"class": str(kinds[path]), "sha256": _sha256(file)} for path, file in sorted(kept.items())
         },
-    )
+    }
+    text = json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+    return {
+        BASE: File(content=pack(kept), executable=False),
+        LOCK: File(content=text.encode(), executable=False),
+    }
 
 
 def read(root: Path) -> Lock:
@@ -154,6 +162,19 @@ def base(root: Path) -> dict[str, File]:
         ) from None
 
 
+def checked_base(root: Path, kept: Lock) -> dict[str, File]:
+    """The pristine rendering, if it is the one that `kept` speaks of. Raises ConfigError otherwise."""
+    found = base(root)
+    if {path: _sha256(file) for path, file in found.items()} != {
+        path: entry.sha256 for path, entry in kept.files.items()
+    }:
+        raise ConfigError(
+            f"`{BASE}` and `{LOCK}` are not of the same rendering, as after a merge that took one of each",
+            hint=f"take both from one commit: `git checkout COMMIT -- {BASE} {LOCK}`, and commit them",
+        )
+    return found
+
+
 def pack(rendering: Mapping[str, File]) -> bytes:
     """An archive whose bytes depend on the files alone: no times, no owners, paths in order."""
     stream = io.BytesIO()
@@ -175,3 +196,7 @@ def unpack(archive: bytes) -> dict[str, File]:
                 executable = bool(member.mode & 0o100)
                 found[member.name] = File(content=content.read(), executable=executable)
     return found
+
+
+def _sha256(file: File) -> str:
+    return hashlib.sha256(file.content).hexdigest()

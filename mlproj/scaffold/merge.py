@@ -53,7 +53,7 @@ def merge(root: Path, before: Mapping[str, File], after: Mapping[str, File], *, 
         if mine == old or is_generated:
             results[path], changes[path] = new, Change.REPLACED if new else Change.REMOVED
             continue
-        merged = _three_way(mine, old, new) if mine and old and new else None
+        merged = three_way(mine, old, new) if mine and old and new else None
         results[path] = merged or new
         changes[path] = Change.MERGED if merged else Change.CONFLICT
     return Merge(results=results, changes=changes)
@@ -65,7 +65,7 @@ def _read(path: Path) -> File | None:
     return File(content=path.read_bytes(), executable=bool(path.stat().st_mode & 0o100))
 
 
-def _three_way(mine: File, old: File, new: File) -> File | None:
+def three_way(mine: File, old: File, new: File) -> File | None:
     """Both sides' changes in one file; None where they meet, or where the file is not text."""
     with tempfile.TemporaryDirectory() as place:
         paths = [Path(place, name) for name in ("mine", "old", "new")]

@@ -31,7 +31,7 @@ def file(text: str, *, executable: bool = False) -> File:
         ("docs/scoping.md", FileClass.SEEDED),
         ("docs/docs/index.md", FileClass.SEEDED),
         ("notebooks/1.0-explore.ipynb", FileClass.SEEDED),
-        ("params.yaml", FileClass.SEEDED),
+        ("params.yaml", FileClass.MANAGED),
         ("README.md", FileClass.SEEDED),
         (".mlproj/findings.json", FileClass.GENERATED),
         (".copier-answers.yml", FileClass.GENERATED),
