@@ -26,7 +26,7 @@ CACHE = Path(__file__).resolve().parents[2] / ".cache" / "bench"
 PROJECT_PYTHON = Path(os.environ.get("MLPROJ_TEST_PYTHON", sys.executable))
 MODELS = {"boosted trees": "", "linear": "logistic_regression"}
 _ROWS = 256
-_START_S = 180.0
+_START_S = 90.0
 
 Row = dict[str, Any]
 

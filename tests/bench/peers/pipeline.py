@@ -23,6 +23,8 @@ class Pipeline:
         folder = Path(package)
         said = json.loads((folder / "package.json").read_text(encoding="utf-8"))
         sys.path.insert(0, str(folder / "code"))
+        # A package with a file that was not packaged is refused by our worker.
+        sys.dont_write_bytecode = True
         engines = importlib.import_module(f"{said['module']}.deployment.engines")
         self.names = [column["name"] for column in said["inputs"]]
         self.engine = engines.load(folder, "original")
