@@ -100,7 +100,7 @@ def test_a_change_while_the_deployments_are_locked_is_refused_whole_and_works_af
     with _locked(live.home / "serving.db"):
         done = live.run("retire", "1")
     assert done.returncode == 1
-    assert "could not be written: database is locked" in done.stderr
+    assert "the deployment store could not be used: database is locked" in done.stderr
     assert "Traceback" not in done.stderr
     assert toys.versions(live) == before
 
