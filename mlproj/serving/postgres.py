@@ -374,7 +374,9 @@ class Election:
 
     def __init__(self, url: str, name: str) -> None:
         self._url = url
-        self._key = zlib.crc32(name.encode())
+        crc = zlib.crc32(name.encode())
+        # As the signed 32 bits that the server takes.
+        self.key = crc - (1 << 32) if crc >> 31 else crc
         self._connection: psycopg.Connection[Any] | None = None
 
     def won(self) -> bool:
@@ -386,7 +388,7 @@ class Election:
                 return True
             self._connection = connect(self._url)
             query = "SELECT pg_try_advisory_lock(%s, %s)"
-            row = self._connection.execute(query, (_OFFICE, self._signed)).fetchone()
+            row = self._connection.execute(query, (_OFFICE, self.key)).fetchone()
             if row is not None and row[0]:
                 return True
         except (module.Error, ToolError):
@@ -398,11 +400,6 @@ class Election:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
-
-    @property
-    def _signed(self) -> int:
-        """The key as the signed 32 bits that the server takes."""
-        return self._key - (1 << 32) if self._key >> 31 else self._key
 
 
 def _storable(value: Any) -> Any:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -134,21 +133,9 @@ def related(connection: sqlite3.Connection, record: Record, since_id: int, until
     return sorted(map(_record, found))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Batches:
-    """What was committed to a file: all records with an id in one of the ranges, both ends included. `name`
-    is the file's own, since a day that was sealed may get another."""
-
-    name: str
-    last: int
-    ranges: tuple[tuple[int, int], ...]
-
-
-def batches(connection: sqlite3.Connection, name: str, since: int, *, most: int) -> Batches:
-    """Up to `most` commits after the one numbered `since` of the file of that name; of another file, from
-    its first."""
-    own = str(connection.execute("SELECT name FROM mark").fetchone()[0])
-    since = since if own == name else 0
+def batches(connection: sqlite3.Connection, since: int, *, most: int) -> tuple[int, list[tuple[int, int]]]:
+    """Up to `most` commits after the one of that number: the number of the last of them, and ranges of ids,
+    both ends included, that hold all their records (and some of others, where commits overlap)."""
     query = "SELECT seq, first, last FROM batch WHERE seq > ? ORDER BY seq LIMIT ?"
     found = connection.execute(query, (since, most)).fetchall()
     ranges: list[tuple[int, int]] = []
@@ -157,11 +144,11 @@ def batches(connection: sqlite3.Connection, name: str, since: int, *, most: int)
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
         else:
             ranges.append((first, last))
-    return Batches(name=own, last=found[-1][0] if found else since, ranges=tuple(ranges))
+    return (found[-1][0] if found else since), ranges
 
 
 def newest_batch(connection: sqlite3.Connection) -> tuple[str, int]:
-    """The file's name, and the number of its last commit."""
+    """The file's own name, since a day that was sealed may get another, and the number of its last commit."""
     row = connection.execute("SELECT name, (SELECT coalesce(max(seq), 0) FROM batch) FROM mark").fetchone()
     return str(row[0]), int(row[1])
 
