@@ -242,7 +242,7 @@ def _invocations(package: Package | None) -> dict[str, Any]:
             },
             "instances": {},
             "inputs": {},
-            "params": {"type": "object"},
+            "params": {"description": "The model takes none; an empty one is left aside."},
         },
     }
     content: dict[str, Any] = {"schema": schema}
@@ -381,20 +381,15 @@ def _row(package: Package | None) -> dict[str, Any]:
     properties = {one.name: _field(one) for one in package.inputs}
     names = {one.name for one in package.inputs}
     entity = package.entity or "entity_id"
+    # No types: a header goes first, and what cannot be a name names nothing; it is not refused for that.
     if entity not in names:
         properties[entity] = {
-            "type": ["string", "integer"],
-            "maxLength": 200,
-            "description": "Whose request it is: the same entity always meets the same version. Optional.",
+            "description": "Whose request it is, a text or a number: the same entity always meets the same "
+            "version. Optional; at most 200 characters.",
         }
-    for name in package.ignored:
-        properties.setdefault(name, {"description": "Known from the data, and not used by this version."})
     if "request_id" not in names:
         properties["request_id"] = {
-            "type": "string",
-            "maxLength": 200,
-            "pattern": "^[ -~]*$",
-            "description": "Your name for the request. Optional.",
+            "description": "Your name for the request, a text. Optional; at most 200 characters of ASCII.",
         }
     for name in package.ignored:
         properties.setdefault(name, {"description": "Not used by this version; may be sent all the same."})
