@@ -1,0 +1,746 @@
+"""From a prediction, version, run, commit or data file to all that it came from and all that it reached."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mlproj.base import clock, git
+from mlproj.base.errors import ConfigError, MlprojError, nearest
+from mlproj.flows import origins
+from mlproj.flows.origins import World, parsed, table
+from mlproj.project import MARKER, Project
+from mlproj.provenance import history, lineage, objects
+from mlproj.provenance.objects import Objects
+from mlproj.provenance.trace import (
+    Call,
+    Chain,
+    Content,
+    Feedback,
+    File,
+    Happened,
+    Kept,
+    Link,
+    Prediction,
+    Rollout,
+    Served,
+    Subject,
+    Trace,
+    Version,
+    listed,
+)
+from mlproj.serving import ids
+from mlproj.serving.deployment import Deployment, Event
+from mlproj.serving.deployment import Version as Deployed
+
+_PREDICTION = re.compile(r"[0-9a-z]{13}")
+_VERSION = re.compile(r"v?(\d{1,6})")
+_HEX = re.compile(r"[0-9a-f]{4,64}")
+_MD5 = re.compile(r"(?:md5:)?([0-9a-f]{32}(?:\.dir)?)")
+# Counting reads a day that is not sealed from end to end; the command is to answer within a second.
+_PATIENCE_S = 0.4
+# Of a file that very many runs read, this many are told in full.
+_MOST_ORIGINS = 12
+_MOST_ANSWERS = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What was asked for beside the subject. `others` are roots or data folders of other projects."""
+
+    others: tuple[Path, ...] = ()
+    ask_remote: bool = False
+    verify: bool = False
+    count_all: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Serving:
+    """What the store of deployments says; empty where nothing was ever deployed."""
+
+    versions: tuple[Deployed, ...] = ()
+    packages: Mapping[int, Kept] = field(default_factory=dict)
+    past: tuple[tuple[Deployment, tuple[Event, ...]], ...] = ()
+
+
+def trace(project: Project, subject: str, options: Options) -> Trace:
+    """Everything that is known of a subject. What is broken on the way is told in `breaks`.
+
+    Raises ConfigError if the subject is nothing that this project knows, or `options.others` are no projects.
+    """
+    if git.toplevel(project.root) is None:
+        raise ConfigError(
+            f"`{project.root}` is not in a git repository, so nothing of the past is kept",
+            hint="run `git init`, then `git add -A` and `git commit -m start`",
+        )
+    others = [_other(path) for path in options.others]
+    world = World(project=project, objects=Objects(project.root, verify=options.verify))
+    if options.ask_remote:
+        world.objects = _asked(world, verify=options.verify)
+    found = _of(world, _serving(world), subject.strip(), others, options)
+    return replace(found, breaks=tuple(world.breaks), notes=tuple(world.notes))
+
+
+def _of(world: World, serving: _Serving, word: str, others: Sequence[_Other], options: Options) -> Trace:
+    if _PREDICTION.fullmatch(word.lower()):
+        found = _prediction(world, serving, word, others)
+        if found is not None:
+            return found
+    if matched := _VERSION.fullmatch(word.lower()):
+        return _version(world, serving, int(matched[1]), options)
+    if matched := _MD5.fullmatch(word.lower()):
+        digest = matched[1]
+        if digest in _runs(world, serving):
+            return _run(world, serving, digest, options)
+        content = _data(world, serving, word, digest, options)
+        if content is not None:
+            return content
+    runs = _beginning(word.lower(), _runs(world, serving)) if _HEX.fullmatch(word.lower()) else []
+    if len(runs) > 1:
+        raise ConfigError(
+            f"`{word}` begins the ids of {len(runs)} runs: {listed(runs)}",
+            hint="write more of the one you mean",
+        )
+    if runs:
+        return _run(world, serving, runs[0], options)
+    data = _data(world, serving, word, None, options)
+    if data is not None:
+        return data
+    if commit := history.commit(world.project.root, word):
+        return _commit(world, serving, commit.id, options)
+    lost = _lost_prediction(world, serving, word)
+    if lost is not None:
+        return lost
+    raise _nothing(world, serving, word)
+
+
+# What the log says
+
+
+def _prediction(world: World, serving: _Serving, word: str, others: Sequence[_Other]) -> Trace | None:
+    """The trace of a prediction; None if its record is not in the log."""
+    from mlproj.monitoring import records
+
+    project = world.project
+    number = _number(word)
+    if number is None:
+        return None
+    try:
+        found = records.get(project.home, number, postgres=project.postgres)
+    except MlprojError as error:
+        world.broken(Link.LOG, f"the prediction log cannot be read: {error.message}", hint=error.hint)
+        return None
+    if found is None:
+        return None
+    record = found.record
+    shown = records.as_json(found)
+    prediction = Prediction(
+        id=shown["prediction_id"],
+        arrived=shown["arrived"],
+        project=project.name,
+        model=project.model,
+        request=record.request_id,
+        row=record.row,
+        role=str(record.role),
+        share=record.share,
+        version=record.version,
+        run=record.run,
+        deployment=record.deployment,
+        engine=record.engine,
+        entity=record.entity,
+        sticky=bool(record.sticky),
+        inputs=shown["features"],
+        output=shown["output"],
+        decision=record.decision,
+        status=record.status,
+        error=record.error,
+        latency_ms=record.latency_us / 1000,
+        unseen=tuple(shown["unseen"]),
+        feedback=tuple(
+            Feedback(
+                kind=one.kind.value,
+                value=one.value,
+                at=_time(one.at_us),
+                arrived=_time(one.arrived_us),
+                source=one.source,
+                about="this prediction"
+                if one.prediction_id == number
+                else _about(one.entity, one.prediction_id),
+            )
+            for one in found.feedback
+        ),
+    )
+    chain = _chain(world, prediction, number, others)
+    if not record.run:
+        world.note("no version answered: the attempt was refused or failed before one was asked")
+        return _trace(world, Subject.PREDICTION, prediction.id, prediction=prediction, chain=chain)
+    version = _answering(world, serving, prediction)
+    origin = origins.origin(world, record.run, (version,), known=_known_of(version))
+    return _trace(
+        world, Subject.PREDICTION, prediction.id, prediction=prediction, chain=chain, origins=(origin,)
+    )
+
+
+def _answering(world: World, serving: _Serving, prediction: Prediction) -> Version:
+    """The version that gave an answer, with the deployment under which it did."""
+    known = next((each for each in serving.versions if each.number == prediction.version), None)
+    bare = Version(number=prediction.version, run=prediction.run, model=prediction.model)
+    if known is None:
+        world.broken(
+            Link.VERSION,
+            f"version {prediction.version} is not in the store of deployments",
+            known=f"the record says that run `{prediction.run}` made it",
+        )
+    elif known.run != prediction.run:
+        world.broken(
+            Link.VERSION,
+            f"version {prediction.version} is another one now, of run `{known.run}`: it was registered anew",
+            known=f"the record says that run `{prediction.run}` made the one that answered",
+        )
+    else:
+        bare = _with_package(world, serving, known)
+    rollouts = tuple(
+        _rollout(deployment, events)
+        for deployment, events in serving.past
+        if deployment.id == prediction.deployment
+    )
+    if not rollouts:
+        world.broken(
+            Link.DEPLOYMENT,
+            f"deployment {prediction.deployment} is not in the store of deployments",
+            known=f"the record says that it answered as {prediction.role}",
+        )
+    return replace(bare, rollouts=rollouts)
+
+
+def _lost_prediction(world: World, serving: _Serving, word: str) -> Trace | None:
+    """What an id says by itself, where its record is not in the log; None for what cannot be an id."""
+    number = _number(word) if _PREDICTION.fullmatch(word.lower()) else None
+    if number is None or ids.moment(number) > clock.now() + timedelta(days=1):
+        return None
+    moment = ids.moment(number)
+    at = moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    us = int(moment.timestamp() * 1e6)
+    live = [
+        deployment
+        for deployment, _ in serving.past
+        if deployment.started_us <= us and (deployment.ended_us is None or us < deployment.ended_us)
+    ]
+    if not any(each.link is Link.LOG for each in world.breaks):
+        day = ids.day(number).isoformat()
+        says = [f"by the id itself, it was given at {at}"]
+        if live:
+            numbers = listed([f"version {each.version} ({each.mode}, deployment {each.id})" for each in live])
+            says.append(f"on live traffic then: {numbers}")
+        else:
+            says.append("nothing of this project was on live traffic then")
+        folder = world.project.home / "log"
+        there = any((folder / f"{day}{ending}").exists() for ending in (".db", ".parquet"))
+        says.append(f"the log of that day is {'here' if there else 'not here'}")
+        world.broken(
+            Link.RECORD,
+            f"prediction `{word}` is not in the log",
+            known="; ".join(says),
+            hint="was it made in another project, or on another machine? `mlproj trace` reads "
+            f"`{world.project.home}`",
+        )
+    known = {each.number: each for each in serving.versions}
+    then = [known[each.version] for each in live if each.version in known]
+    return _trace(
+        world,
+        Subject.PREDICTION,
+        word.lower(),
+        origins=tuple(
+            origins.origin(world, each.run, (_whole_version(world, serving, each),)) for each in then
+        ),
+    )
+
+
+def _number(word: str) -> int | None:
+    try:
+        return ids.parse(word)
+    except ConfigError:
+        return None
+
+
+def _about(entity: str | None, prediction: int | None) -> str:
+    if prediction is not None:
+        return f"prediction {ids.text(prediction)}, the primary's answer to the same row"
+    return f"entity {entity}"
+
+
+# Chains of models
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Other:
+    """Another project's log; `project` None where only its data folder was given."""
+
+    name: str
+    home: Path
+    project: Project | None
+    postgres: str | None = None
+
+
+def _other(path: Path) -> _Other:
+    """What `--with` names. Raises ConfigError if it is neither a project nor a project's data folder."""
+    found = path.expanduser()
+    if (found / MARKER).is_file():
+        project = Project.load(found.resolve())
+        return _Other(name=project.name, home=project.home, project=project, postgres=project.postgres)
+    if (found / "log").is_dir() or (found / "serving.db").is_file():
+        return _Other(name=found.resolve().name, home=found, project=None)
+    raise ConfigError(
+        f"`{path}` is neither an mlproj repository nor the data folder of one",
+        hint="give the folder that holds `mlproj.toml`, or the one that holds `log/`",
+    )
+
+
+def _chain(world: World, prediction: Prediction, number: int, others: Sequence[_Other]) -> Chain:
+    project = world.project
+    own = _Other(name=project.name, home=project.home, project=project, postgres=project.postgres)
+    calls: list[Call] = []
+    for place in (own, *others):
+        try:
+            calls += _calls(place, prediction.request, number)
+        except MlprojError as error:
+            world.broken(Link.LOG, f"the prediction log of {place.name} cannot be read: {error.message}")
+    return Chain(
+        request=prediction.request,
+        calls=tuple(sorted(calls, key=lambda call: (call.arrived, call.first))),
+        asked=tuple(dict.fromkeys(place.name for place in (own, *others))),
+    )
+
+
+def _calls(place: _Other, request: str, near: int) -> list[Call]:
+    """The records of a request in one log, those of one version and role together."""
+    from mlproj.monitoring import chains, records
+
+    together: dict[tuple[int, str, str], list[Any]] = {}
+    for record in chains.of_request(place.home, request, near, postgres=place.postgres):
+        together.setdefault((record.version, record.run, str(record.role)), []).append(record)
+    calls = []
+    for (version, run, role), found in together.items():
+        answers = dict.fromkeys(_said(records.record_json(record)) for record in found)
+        calls.append(
+            Call(
+                project=place.name,
+                model=place.project.model if place.project else place.name,
+                version=version,
+                run=run,
+                role=role,
+                first=ids.text(found[0].id),
+                arrived=_time(found[0].arrived_us),
+                rows=len(found),
+                answers=tuple(answers)[:_MOST_ANSWERS],
+                data=_trained_on(place.project, run),
+            )
+        )
+    return calls
+
+
+def _said(shown: Mapping[str, Any]) -> str:
+    output = shown["output"]
+    if isinstance(output, dict) and "prediction" in output:
+        return str(output["prediction"])
+    return f"status {shown['status']}"
+
+
+def _trained_on(project: Project | None, run: str) -> str | None:
+    """The digest of the rows that a run of a project was trained on, if its snapshot is there."""
+    if project is None or git.toplevel(project.root) is None:
+        return None
+    kept = history.kept_runs(project.root).get(run)
+    if kept is None:
+        return None
+    (text,) = history.read(project.root, [(kept.commit, lineage.MANIFEST)])
+    train = table(text).get("data")
+    entry = train.get("train") if isinstance(train, dict) else None
+    return f"{entry.get('path')}, MD5 {entry.get('md5')}" if isinstance(entry, dict) else None
+
+
+# Versions, runs, commits
+
+
+def _version(world: World, serving: _Serving, number: int, options: Options) -> Trace:
+    known = next((each for each in serving.versions if each.number == number), None)
+    if known is not None:
+        return _served(world, serving, Subject.VERSION, str(number), [known.run], options, only=number)
+    runs = [run for run, registered in _registrations(world).items() if registered == number]
+    if not runs:
+        raise _nothing(world, serving, str(number))
+    return _served(world, serving, Subject.VERSION, str(number), runs, options)
+
+
+def _run(world: World, serving: _Serving, run: str, options: Options) -> Trace:
+    return _served(world, serving, Subject.RUN, run, [run], options)
+
+
+def _commit(world: World, serving: _Serving, commit: str, options: Options) -> Trace:
+    """The runs that were made from a commit, or whose snapshot or outcome it is."""
+    runs = []
+    for run, said in world.manifests.items():
+        code = said.get("code")
+        code = code if isinstance(code, dict) else {}
+        kept = world.kept.get(run)
+        if commit in (code.get("commit"), code.get("snapshot"), kept.commit if kept else None):
+            runs.append(run)
+    if not runs:
+        (text,) = history.read(world.project.root, [(commit, lineage.MANIFEST)])
+        held = table(text).get("run_id")
+        if isinstance(held, str):
+            world.note(
+                f"no run was made from this commit; the model that stood in it is that of run `{held}`"
+            )
+            runs = [held]
+        else:
+            world.note("no run was made from this commit, and it holds no model")
+    found = _served(world, serving, Subject.COMMIT, commit, runs, options)
+    return replace(found, commit=history.commit(world.project.root, commit))
+
+
+def _served(
+    world: World,
+    serving: _Serving,
+    kind: Subject,
+    subject: str,
+    runs: Iterable[str],
+    options: Options,
+    *,
+    only: int | None = None,
+) -> Trace:
+    """Runs with what came of them: versions, deployments, and how many predictions."""
+    chosen = list(dict.fromkeys(runs))
+    told = _foremost(serving, chosen)
+    if len(told) < len(chosen):
+        rest = [run for run in chosen if run not in told]
+        world.note(f"{len(rest)} more runs, not told here: {listed([run[:8] for run in rest], most=12)}")
+    known = {run: _versions_of(world, serving, run, only) for run in told}
+    counts = _counts(world, any(known.values()), options)
+    found = []
+    for run in told:
+        origin = origins.origin(world, run, known[run], known=_known_of(*known[run]))
+        versions = tuple(
+            replace(version, served=counts.get((version.number, run), Served(count=0, first=None, last=None)))
+            for version in origin.versions
+        )
+        found.append(replace(origin, versions=versions))
+    return _trace(world, kind, subject, origins=tuple(found))
+
+
+def _foremost(serving: _Serving, runs: Sequence[str]) -> list[str]:
+    """At most a dozen, those that were deployed first."""
+    deployed = {each.run for each in serving.versions}
+    return sorted(runs, key=lambda run: run not in deployed)[:_MOST_ORIGINS]
+
+
+def _counts(world: World, is_needed: bool, options: Options) -> Mapping[tuple[int, str], Served]:
+    """How many predictions each version made; nothing is read where nothing was deployed."""
+    project = world.project
+    if not is_needed:
+        return {}
+    from mlproj.monitoring import chains
+
+    try:
+        counted = chains.count(
+            project.home,
+            patience_s=None if options.count_all else _PATIENCE_S,
+            postgres=project.postgres,
+        )
+    except MlprojError as error:
+        world.broken(Link.LOG, f"the prediction log cannot be read: {error.message}", hint=error.hint)
+        return {}
+    if any(not each.complete for each in counted):
+        world.note(
+            "not all of today's predictions were counted: `mlproj trace` with `--count-all` does, in its time"
+        )
+    return {
+        (each.version, each.run): Served(
+            count=each.count,
+            first=_moment(each.first),
+            last=_moment(each.last),
+            complete=each.complete,
+        )
+        for each in counted
+    }
+
+
+# Data
+
+
+def _data(world: World, serving: _Serving, word: str, digest: str | None, options: Options) -> Trace | None:
+    """A data file by its path or digest; None if no run and no `.dvc` file knows it."""
+    path = None if digest is not None else _path(world.project, word)
+    runs = list(world.kept.values())
+    texts = history.read(world.project.root, [(run.commit, origins.LOCK) for run in runs])
+    here = origins.read_bytes(world.project.root / origins.LOCK)
+    wanted = (digest or path or "").encode()
+    parsed_before: dict[bytes, Mapping[str, Any]] = {}
+    contents: dict[str, Content] = {}
+    places: list[tuple[str, bytes | None]] = [(run.run, text) for run, text in zip(runs, texts, strict=True)]
+    for run, text in [*places, ("", here)]:
+        # Most locks do not name it, and reading text is a hundred times faster than reading YAML.
+        if text is None or not wanted or wanted not in text:
+            continue
+        if text not in parsed_before:
+            parsed_before[text] = parsed(text)
+        _gather(contents, parsed_before[text], run, path, digest)
+    for file in _added(world, path, digest):
+        contents.setdefault(
+            file.md5 or "",
+            Content(file=file, made_by=None, read_by=(), runs=(), is_current=True),
+        )
+    if not contents:
+        return None
+    found = tuple(replace(content, file=world.objects.look(content.file)) for content in contents.values())
+    touched = [run for content in found for run in content.runs]
+    traced = _served(world, serving, Subject.DATA, word, touched, options)
+    told = {file.md5: file for origin in traced.origins for file in origin.files.values() if file.md5}
+    return replace(
+        traced,
+        contents=tuple(
+            replace(content, file=told.get(content.file.md5 or "", content.file)) for content in found
+        ),
+    )
+
+
+def _gather(
+    contents: dict[str, Content], locked: Mapping[str, Any], run: str, path: str | None, digest: str | None
+) -> None:
+    """Add what one lock says of the file; `run` empty for the lock of the work tree."""
+    stages = lineage.stages(locked)
+    files = lineage.locked_files(locked, [stage.name for stage in stages])
+    for file in files.values():
+        if file.md5 is None or (file.path != path and file.md5 != digest):
+            continue
+        before = contents.get(file.md5)
+        made = next((stage.name for stage in stages if file.path in stage.writes), None)
+        read = [stage.name for stage in stages if file.path in stage.reads]
+        contents[file.md5] = Content(
+            file=file,
+            made_by=made or (before.made_by if before else None),
+            read_by=tuple(dict.fromkeys([*(before.read_by if before else ()), *read])),
+            runs=tuple(dict.fromkeys([*(before.runs if before else ()), *([run] if run else [])])),
+            is_current=not run or (before is not None and before.is_current),
+        )
+
+
+def _added(world: World, path: str | None, digest: str | None) -> list[File]:
+    """What `.dvc` files of the work tree say of a file that may not have been read by a run yet."""
+    root = world.project.root
+    found = []
+    listed_files = git.git(root, "ls-files", "-z", "--cached", "--others", "--", "*.dvc", check=False).stdout
+    for name in filter(None, listed_files.split("\0")):
+        said = parsed(origins.read_bytes(root / name))
+        for out in said.get("outs") or ():
+            if not isinstance(out, dict) or "path" not in out:
+                continue
+            where = (PurePosixPath(name).parent / str(out["path"])).as_posix()
+            md5 = out.get("md5")
+            if where == path or (md5 is not None and md5 == digest):
+                found.append(File(path=where, md5=md5, size=out.get("size"), files=out.get("nfiles")))
+    return found
+
+
+def _path(project: Project, word: str) -> str:
+    """A path as DVC writes it, from the project's root, wherever it was typed."""
+    typed = Path(word).expanduser()
+    for candidate in (Path.cwd() / typed, project.root / typed):
+        try:
+            found = candidate.resolve().relative_to(project.root.resolve()).as_posix()
+        except ValueError:
+            continue
+        if candidate.exists() or not (project.root / word).exists():
+            return found
+    return PurePosixPath(word).as_posix()
+
+
+# What is known of versions
+
+
+def _serving(world: World) -> _Serving:
+    project = world.project
+    if project.postgres is None and not (project.home / "serving.db").exists():
+        return _Serving()
+    from mlproj.serving import package, store, versions
+
+    try:
+        with store.open(project.home, project.postgres) as opened:
+            known = opened.versions()
+            packages = {}
+            for each in known:
+                folder = versions.path(project.home, each.number, each.digest)
+                kept = Kept.LOST
+                if folder.is_dir():
+                    kept = Kept.HERE
+                    if (folder / package.NAME).is_file() and package.digest(folder) != each.digest:
+                        world.broken(
+                            Link.PACKAGE, f"the package of version {each.number} was changed: `{folder}`"
+                        )
+                elif opened.has_package(each):
+                    kept = Kept.REMOTE
+                packages[each.number] = kept
+            past = tuple((each, opened.events(each.id)) for each in opened.deployments())
+    except MlprojError as error:
+        world.broken(
+            Link.DEPLOYMENT, f"the store of deployments cannot be read: {error.message}", hint=error.hint
+        )
+        return _Serving()
+    return _Serving(versions=known, packages=packages, past=past)
+
+
+def _versions_of(world: World, serving: _Serving, run: str, only: int | None) -> tuple[Version, ...]:
+    return tuple(
+        _whole_version(world, serving, each)
+        for each in serving.versions
+        if each.run == run and only in (None, each.number)
+    )
+
+
+def _whole_version(world: World, serving: _Serving, known: Deployed) -> Version:
+    """A version with all its deployments, the oldest first."""
+    rollouts = [
+        _rollout(deployment, events)
+        for deployment, events in reversed(serving.past)
+        if deployment.version == known.number
+    ]
+    return replace(_with_package(world, serving, known), rollouts=tuple(rollouts))
+
+
+def _with_package(world: World, serving: _Serving, known: Deployed) -> Version:
+    kept = serving.packages.get(known.number)
+    if kept is Kept.LOST:
+        world.broken(
+            Link.PACKAGE,
+            f"the package of version {known.number} is not on this machine",
+            known=f"its digest is {known.digest}",
+            hint=f"run `git checkout mlproj/run/{known.run}` and `dvc pull models/package`",
+        )
+    return Version(
+        number=known.number,
+        run=known.run,
+        model=world.project.model,
+        digest=known.digest,
+        engine=known.engine,
+        added=_time(known.added_us),
+        package=kept,
+    )
+
+
+def _known_of(*versions: Version) -> str:
+    """What is known of a run by the versions that were made of it."""
+    return "; ".join(
+        f"version {version.number} was made of it, package {version.digest[:12]}"
+        for version in versions
+        if version.digest
+    )
+
+
+def _rollout(deployment: Deployment, events: Sequence[Event]) -> Rollout:
+    latest = deployment.latest or {}
+    verdict = latest.get("verdict")
+    return Rollout(
+        id=deployment.id,
+        mode=str(deployment.mode),
+        version=deployment.version,
+        baseline=deployment.baseline,
+        by=deployment.by,
+        started=_time(deployment.started_us),
+        ended=_time(deployment.ended_us) if deployment.ended_us is not None else None,
+        state=str(deployment.state),
+        reason=deployment.reason,
+        automation=str(deployment.automation),
+        shares=tuple(deployment.plan.get("shares") or ()),
+        verdict=f"{verdict}: {latest.get('reason', '')}".rstrip(": ") if verdict else None,
+        events=tuple(
+            Happened(at=_time(event.at_us), by=event.by, kind=event.kind, said=event.said) for event in events
+        ),
+    )
+
+
+# What there is
+
+
+def _runs(world: World, serving: _Serving) -> frozenset[str]:
+    return frozenset(world.manifests) | {each.run for each in serving.versions}
+
+
+def _beginning(prefix: str, runs: Iterable[str]) -> list[str]:
+    return sorted(run for run in runs if run.startswith(prefix))
+
+
+def _registrations(world: World) -> dict[str, int]:
+    """Which version each run was registered as, by what its snapshot holds."""
+    runs = list(world.kept.values())
+    asked = [(run.commit, origins.REGISTERED) for run in runs]
+    said = [table(text) for text in history.read(world.project.root, asked)]
+    said.append(table(origins.read_bytes(world.project.root / origins.REGISTERED)))
+    return {
+        str(each["run_id"]): each["version"]
+        for each in said
+        if isinstance(each.get("version"), int) and "run_id" in each
+    }
+
+
+def _nothing(world: World, serving: _Serving, word: str) -> ConfigError:
+    numbers = sorted({each.number for each in serving.versions} | set(_registrations(world).values()))
+    known = [str(number) for number in numbers]
+    data = [
+        file.path
+        for said in [parsed(origins.read_bytes(world.project.root / origins.LOCK))]
+        for file in lineage.locked_files(said, [stage.name for stage in lineage.stages(said)]).values()
+    ]
+    near = nearest(word, [*data, *(PurePosixPath(path).name for path in data)])
+    hint = f"did you mean `{near}`?" if near else ""
+    if not hint:
+        versions = f"the versions are {listed(known)}" if known else "no version is registered yet"
+        runs = listed([run[:8] for run in sorted(_runs(world, serving))])
+        hint = f"{versions}; the runs are {runs}"
+    return ConfigError(
+        f"`{word[:80]}` is no prediction, version, run, commit or data file of {world.project.name}",
+        hint=hint,
+    )
+
+
+def _asked(world: World, *, verify: bool) -> Objects:
+    """The same stores, with the remote asked for every object that some run's lock names."""
+    remote, project = world.objects.remote, world.project
+    if remote is None or remote.folder is not None:
+        return world.objects
+    digests = set()
+    texts = history.read(project.root, [(run.commit, origins.LOCK) for run in world.kept.values()])
+    for said in map(parsed, {text for text in texts if text}):
+        files = lineage.locked_files(said, [stage.name for stage in lineage.stages(said)])
+        digests |= {file.md5 for file in files.values() if file.md5}
+    try:
+        has = objects.ask(project.root, project.python, remote.name, digests)
+    except MlprojError as error:
+        world.broken(Link.REMOTE, error.message, hint=error.hint)
+        return world.objects
+    return Objects(project.root, verify=verify, asked=has)
+
+
+def _trace(world: World, kind: Subject, subject: str, **found: Any) -> Trace:
+    project = world.project
+    return Trace(
+        kind=kind,
+        subject=subject,
+        project=project.name,
+        project_id=project.id,
+        model=project.model,
+        repository=history.remote_of(project.root),
+        **found,
+    )
+
+
+def _time(moment_us: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _moment(number: int) -> str:
+    return ids.moment(number).isoformat(timespec="seconds").replace("+00:00", "Z")

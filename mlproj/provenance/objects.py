@@ -1,0 +1,193 @@
+"""Whether data is still there: DVC's cache and remote, looked into by digest.
+
+A remote that is a folder is looked at directly. Others are asked through DVC, with the project's own
+interpreter, and only where that was wanted: it takes seconds and the network.
+"""
+
+from __future__ import annotations
+
+import configparser
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mlproj.base import files, process
+from mlproj.base.errors import MlprojError
+from mlproj.provenance.trace import File, Kept, plural
+
+_FOLDER = ".dir"
+# DVC 3 keeps objects here, below the root of a cache or remote.
+_LAYOUT = ("files", "md5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Remote:
+    """The default remote. `folder` is None where it is no folder of this machine."""
+
+    name: str
+    url: str
+    folder: Path | None
+
+    @property
+    def is_reachable(self) -> bool:
+        return self.folder is not None and self.folder.is_dir()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What one store says of an object; `is_there` None where it was not asked."""
+
+    is_there: bool | None
+    remark: str = ""
+
+
+class Objects:
+    """The cache of a work tree and its default remote.
+
+    With `verify`, the content of every object that is here is read and held against its digest. `asked`
+    are the digests that a remote which is no folder was found to have; None where it was not asked.
+    """
+
+    def __init__(self, root: Path, *, verify: bool = False, asked: frozenset[str] | None = None) -> None:
+        settings = _settings(root)
+        self._cache = _located(settings.get("cache", {}).get("dir", "cache"), root)
+        self._verify = verify
+        self._asked = asked
+        self._seen: dict[tuple[str, int | None], File] = {}
+        self.remote = _remote(settings, root)
+
+    def look(self, file: File) -> File:
+        """The same file, with where its content is and what is the matter with it."""
+        if file.md5 is None:
+            return file
+        key = (file.md5, file.size)
+        known = self._seen.get(key)
+        if known is None:
+            known = self._seen[key] = self._look(file.md5, file.size)
+        return replace(file, kept=known.kept, remark=known.remark)
+
+    def _look(self, md5: str, size: int | None) -> File:
+        here = self._in(self._cache, md5, size)
+        there = self._on_remote(md5, size)
+        if here.is_there:
+            kept = Kept.BOTH if there.is_there else Kept.HERE
+            remark = "" if there.is_there is not False else "not on the remote"
+        elif there.is_there:
+            kept, remark = Kept.REMOTE, here.remark
+        elif there.is_there is None:
+            kept, remark = Kept.NOT_ASKED, here.remark
+        else:
+            kept, remark = Kept.LOST, here.remark or there.remark
+        return File(path="", md5=md5, kept=kept, remark=remark)
+
+    def _on_remote(self, md5: str, size: int | None) -> _Found:
+        if self.remote is None:
+            return _Found(is_there=False, remark="no remote is configured")
+        if self.remote.folder is not None:
+            return self._in(self.remote.folder, md5, size)
+        if self._asked is None:
+            return _Found(is_there=None)
+        wanted = {md5, *self._entries(self._cache, md5)}
+        return _Found(is_there=wanted <= self._asked)
+
+    def _in(self, store: Path, md5: str, size: int | None) -> _Found:
+        path = _path(store, md5)
+        if not md5.endswith(_FOLDER):
+            return self._whole(path, md5, size)
+        listing = self._whole(path, md5, None)
+        if not listing.is_there:
+            return listing
+        entries = self._entries(store, md5)
+        found = [self._whole(_path(store, each), each, None) for each in entries]
+        lacking = [each for each in found if not each.is_there]
+        if lacking:
+            first = next((each.remark for each in lacking if each.remark), "")
+            count = f"{len(lacking):,} of its {plural(len(found), 'file')} {_are(len(lacking))} missing"
+            return _Found(is_there=False, remark=f"{count}{': ' + first if first else ''}")
+        return _Found(is_there=True)
+
+    def _whole(self, path: Path, md5: str, size: int | None) -> _Found:
+        try:
+            found = path.stat().st_size
+        except OSError:
+            return _Found(is_there=False)
+        if size is not None and found != size:
+            return _Found(
+                is_there=False, remark=f"the object is damaged: {found:,} bytes instead of {size:,}"
+            )
+        if self._verify and files.digest(path, "md5") != md5.removesuffix(_FOLDER):
+            return _Found(is_there=False, remark="the object is damaged: its digest differs")
+        return _Found(is_there=True)
+
+    def _entries(self, store: Path, md5: str) -> tuple[str, ...]:
+        """The digests that a folder's listing names."""
+        if not md5.endswith(_FOLDER):
+            return ()
+        said = files.read_json(_path(store, md5))
+        return tuple(str(entry.get("md5")) for entry in said) if isinstance(said, list) else ()
+
+
+def ask(root: Path, python: Path, remote: str, digests: Iterable[str]) -> frozenset[str]:
+    """Which of the objects a remote has, of folders the files too, asked through the project's DVC.
+
+    Raises MlprojError with DVC's own words if the remote cannot be reached.
+    """
+    script = Path(__file__).with_name("ask_remote.py")
+    done = process.run(
+        python,
+        "-P",
+        script,
+        cwd=root,
+        path_first=python.parent,
+        stdin=json.dumps({"remote": remote, "digests": sorted(set(digests))}),
+        check=False,
+    )
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise MlprojError(f"the remote `{remote}` could not be asked: {last}")
+    return frozenset(json.loads(done.stdout.strip().splitlines()[-1]))
+
+
+def digest(content: bytes) -> str:
+    """MD5 as DVC 3 writes it: of the bytes as they are."""
+    return hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def _path(store: Path, md5: str) -> Path:
+    return store.joinpath(*_LAYOUT, md5[:2], md5[2:])
+
+
+def _settings(root: Path) -> dict[str, dict[str, str]]:
+    """DVC's settings of this repository, those that are not in git over those that are."""
+    found: dict[str, dict[str, str]] = {}
+    for name in ("config", "config.local"):
+        parser = configparser.ConfigParser(interpolation=None)
+        try:
+            parser.read(root / ".dvc" / name, encoding="utf-8")
+        except (configparser.Error, UnicodeDecodeError):
+            continue  # DVC will say what is wrong with it; a trace goes on with what can be read
+        for section in parser.sections():
+            found.setdefault(section.strip("'"), {}).update(parser[section])
+    return found
+
+
+def _remote(settings: Mapping[str, Mapping[str, Any]], root: Path) -> Remote | None:
+    name = settings.get("core", {}).get("remote")
+    url = settings.get(f'remote "{name}"', {}).get("url")
+    if name is None or url is None:
+        return None
+    local = "://" not in url or url.startswith("file://")
+    return Remote(name=name, url=url, folder=_located(url.removeprefix("file://"), root) if local else None)
+
+
+def _located(path: str, root: Path) -> Path:
+    """A path in DVC's settings: relative ones are so to the folder of the settings."""
+    found = Path(path).expanduser()
+    return found if found.is_absolute() else root / ".dvc" / found
