@@ -45,7 +45,7 @@ def _place(made: Deployment) -> str:
     alone = "records what it would say, and nobody is told"
     return {
         "full": "is live",
-        "blue-green": f"is live; version {made.baseline} is kept, `mlproj rollback` switches back",
+        "blue-green": f"is live beside version {made.baseline}, to which `mlproj rollback` switches back",
         "shadow": "sees a copy of every request" if made.baseline else alone,
         "canary": f"answers {share[0]:.0%} of entities",
     }[made.mode]
@@ -127,7 +127,9 @@ def _past(past: Past) -> None:
     if made.latest and made.state == "running":
         line(f"       latest look: {made.latest.get('verdict')}: {made.latest.get('reason')}")
         for check in made.latest.get("checks") or ():
-            line(f"         {check.get('name')}: {check.get('reason')}")
+            # Some reasons begin with what they are about, to be read alone.
+            reason = str(check.get("reason")).removeprefix(f"{check.get('name')}: ")
+            line(f"         {check.get('name')}: {reason}")
 
 
 def overview_json(found: Overview) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _served(evidence: Evidence) -> Iterator[str]:
         yield f"Served by the engine `{package.get('engine')}`."
         for engine, report in (package.get("engines") or {}).items():
             if report.get("reason"):
-                yield f"`{engine}`: {report['reason']}."
+                yield f"`{engine}`: {str(report['reason']).rstrip('.')}."
     if load is not None:
         yield ""
         yield f"Under a load of some seconds ({load.get('machine')}):"

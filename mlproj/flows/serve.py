@@ -17,7 +17,7 @@ from mlproj.provenance import snapshot
 from mlproj.serving import admin, environments, package, store, versions
 from mlproj.serving.deployment import Place, Version
 from mlproj.serving.environments import Wanted
-from mlproj.serving.settings import Settings
+from mlproj.serving.settings import Settings, must_be_safe
 
 _START_S = 30.0
 _STOP_S = 60.0
@@ -63,7 +63,8 @@ def serve(project: Project, settings: Settings, *, say: Callable[[str], None]) -
             f"this project is served already, by process {running['pid']} at {running['url']}",
             hint="run `mlproj serve --stop` first, or `mlproj deployments` to see what it serves",
         )
-    project.home.mkdir(parents=True, exist_ok=True)
+    must_be_safe(settings)
+    _make_private(project.home)
     with (
         lock.held(_lock(project), doing="mlproj serve"),
         supervisor.listen(settings.host, settings.port) as listener,
@@ -87,8 +88,9 @@ def ensure(project: Project, settings: Settings, *, say: Callable[[str], None]) 
     running = admin.ask(project.home, "ping")
     if running is not None:
         return running
+    must_be_safe(settings)
+    _make_private(project.home)
     log = project.home / "supervisor.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "mlproj", "serve", "--host", settings.host, "--port", str(settings.port)]
     say("starting the gateway")
     with log.open("ab") as stream:
@@ -143,6 +145,12 @@ def _is_served(project: Project) -> bool:
             return False
     except MlprojError:
         return True
+
+
+def _make_private(home: Path) -> None:
+    """Predictions and what became of them are nobody else's to read."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
 
 
 def _tail(log: Path, begins: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mlproj.lifecycle.check import Check, count, failed, passed, unknown
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.phases import Phase
+from mlproj.pipeline.stages import Freshness
 
 PIPELINE = "pipeline"
 
@@ -21,6 +22,9 @@ def fresh(evidence: Evidence, phase: Phase) -> Check:
     name, again = PIPELINE, f"run `mlproj stage {phase}`"
     if not any(status.stage.phase == phase for status in statuses):
         return unknown(name, f"no stage of `dvc.yaml` says `meta: {{phase: {phase}}}`", "edit `dvc.yaml`")
+    own = [status for status in statuses if status.stage.phase == phase]
+    if all(status.freshness is Freshness.NEVER_RUN for status in own):
+        return unknown(name, "no stage has run yet", again)
     stale = [status for status in statuses if not status.is_fresh]
     if stale:
         shown = [f"{status.stage.name}: {'; '.join(status.reasons[:4])}" for status in stale]

@@ -40,10 +40,12 @@ class News:
         for one in self._waiting:
             number = one.prediction_id
             assert number is not None  # by entity they do not wait here
+            if number < self._began:
+                continue  # Of another deployment: not worth a look-up, of which there may be very many.
             record = self._source.find(number) if number < until else None
             if record is None:
                 still.append(one)
-            elif number >= self._began:
+            else:
                 yield record, one
         self._waiting = still[-_MOST_WAITING:]
         yield from self._by_entity([one for one in fresh if one.entity is not None], until)

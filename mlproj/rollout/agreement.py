@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlproj.monitoring.pairs import Discordant, Paired, Table
 from mlproj.rollout.sequential import log_e_discordant
 from mlproj.rollout.verdict import Check, Result, Rules
-from mlproj.rollout.words import to_one
+from mlproj.rollout.words import decisions, to_one
 
 Z = 1.959964  # 95 %
 
@@ -48,7 +48,7 @@ class Agreement:
         where = f"{self.slice} `{self.level}`: " if self.slice is not None else ""
         agree = self.pairs - self.flips
         return (
-            f"{where}{agree:,} of {self.pairs:,} agree, kappa {self.kappa}; {self.flips:,} decisions flipped"
+            f"{where}{agree:,} of {self.pairs:,} agree, kappa {self.kappa}; {decisions(self.flips)} flipped"
         )
 
 

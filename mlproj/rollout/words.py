@@ -19,6 +19,10 @@ def units(sticky: bool) -> str:
     return "customers" if sticky else "requests"
 
 
+def decisions(number: int) -> str:
+    return f"{number:,} decision{'' if number == 1 else 's'}"
+
+
 def percent(share: float) -> str:
     """A share with the digits it deserves: `1.2 %`, `0.03 %`."""
     if share == 0:

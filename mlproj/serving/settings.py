@@ -74,7 +74,7 @@ def node_name(home: Path, environ: Mapping[str, str] = os.environ) -> str:
 def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
     """What `mlproj.toml` says, the environment over it, and what was `given` on the command line over both.
 
-    Raises ConfigError, naming the key, for what cannot be used, and for a public address without a token.
+    Raises ConfigError, naming the key, for what cannot be used.
     """
     said: dict[str, Any] = dict(project.serving)
     for key, value in said.items():
@@ -83,7 +83,11 @@ def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any
     said |= {key: value for key, value in given.items() if value is not None}
     if "log_policy" in said:
         said["log_policy"] = LogPolicy(said["log_policy"])
-    settings = Settings(**said, token=environ.get(TOKEN) or None)
+    return Settings(**said, token=environ.get(TOKEN) or None)
+
+
+def must_be_safe(settings: Settings) -> None:
+    """Before anything listens. Raises ConfigError for a public address without a token, or a short one."""
     if settings.is_public and settings.token is None:
         raise ConfigError(
             f"`{settings.host}` can be reached from other machines, and there is no token",
@@ -94,7 +98,6 @@ def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any
             f"`{TOKEN}` is shorter than {_SHORTEST_TOKEN} characters, so it could be guessed",
             hint=f"set another: {_SET_ONE}",
         )
-    return settings
 
 
 def _check(key: str, value: Any) -> None:
