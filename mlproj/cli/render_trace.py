@@ -88,7 +88,7 @@ def draw(found: Trace, path: Path) -> None:
 
 def exported(found: Trace, form: str) -> None:
     """Print the trace in a format of others: `prov` one document, `openlineage` an event a line."""
-    whole = graph.of(found, with_files_in_git=True)
+    whole = graph.of(found, with_all_files=True)
     if form == "prov":
         line(
             json.dumps(export_prov.document(whole, project_id=found.project_id), indent=2, ensure_ascii=False)

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
-from mlproj.provenance.graph import Graph, Kind, Node
+from mlproj.provenance.graph import Arrow, Graph, Kind, Node
 from mlproj.provenance.trace import Kept
 
 _WIDTH, _HEIGHT = 200, 58
 _ACROSS, _DOWN = 64, 22
 _MARGIN, _HEAD = 28, 64
 _SWEEPS = 8
-# Widest letters of a sans-serif are about this share of the size; a text that might not fit is cut.
-_LETTERS = 29
+_BEND = "\0bend/"
+_LATE = (Kind.CODE, Kind.ENVIRONMENT, Kind.TARGETS, Kind.PERSON)
+# Letters of a wide sans-serif take this share of its size; a text that might not fit is cut.
+_LETTER = 0.6
 _COLOURS = {
     Kind.DATA: ("#e8f1fb", "#3b6ea5"),
     Kind.CODE: ("#f1ecf9", "#6b4fa0"),
@@ -41,9 +44,17 @@ class _Place:
     row: float
 
 
+@dataclass(frozen=True)
+class _Way:
+    """An arrow with the bends that it makes to pass between the boxes of the layers it crosses."""
+
+    arrow: Arrow
+    stops: tuple[str, ...]
+
+
 def svg(graph: Graph, *, title: str, subtitle: str = "") -> str:
     """The picture as a whole SVG document; readable on white, with a description for who cannot see it."""
-    places = _places(graph)
+    places, ways = _laid_out(graph)
     layers = 1 + max((place.layer for place in places.values()), default=0)
     rows = 1 + max((place.row for place in places.values()), default=0.0)
     width = max(2 * _MARGIN + layers * _WIDTH + (layers - 1) * _ACROSS, 480)
@@ -58,22 +69,29 @@ def svg(graph: Graph, *, title: str, subtitle: str = "") -> str:
         f'<text x="{_MARGIN}" y="34" font-size="18" font-weight="600" fill="#222">{escape(title)}</text>',
         f'<text x="{_MARGIN}" y="56" font-size="12" fill="#666">{escape(subtitle)}</text>',
     ]
-    for arrow in graph.arrows:
-        parts.append(_arrow(places[arrow.source], places[arrow.target], str(arrow.relation)))
+    parts += [_arrow(way, places) for way in ways]
     parts += [_box(node, places[node.id]) for node in graph.nodes.values()]
     return "\n".join([*parts, "</svg>\n"])
 
 
-def _places(graph: Graph) -> dict[str, _Place]:
+def _laid_out(graph: Graph) -> tuple[dict[str, _Place], list[_Way]]:
+    """Where each box stands, and each bend; and the ways of the arrows."""
     layer = _layers(graph)
-    above: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    below: dict[str, list[str]] = {name: [] for name in graph.nodes}
-    for arrow in graph.arrows:
-        above[arrow.target].append(arrow.source)
-        below[arrow.source].append(arrow.target)
+    ways = []
+    for number, arrow in enumerate(graph.arrows):
+        between = range(layer[arrow.source] + 1, layer[arrow.target])
+        bends = tuple(f"{_BEND}{number}/{crossed}" for crossed in between)
+        layer |= dict(zip(bends, between, strict=True))
+        ways.append(_Way(arrow=arrow, stops=(arrow.source, *bends, arrow.target)))
+    above: dict[str, list[str]] = {name: [] for name in layer}
+    below: dict[str, list[str]] = {name: [] for name in layer}
+    for way in ways:
+        for source, target in pairwise(way.stops):
+            above[target].append(source)
+            below[source].append(target)
     by_layer: dict[int, list[str]] = {}
-    for name in graph.nodes:
-        by_layer.setdefault(layer[name], []).append(name)
+    for name, number in layer.items():
+        by_layer.setdefault(number, []).append(name)
     row = {name: float(at) for names in by_layer.values() for at, name in enumerate(names)}
     for sweep in range(_SWEEPS):
         neighbours = above if sweep % 2 == 0 else below
@@ -83,11 +101,12 @@ def _places(graph: Graph) -> dict[str, _Place]:
             names.sort(key=lambda name: (wanted[name], row[name]))
             row |= _apart(names, wanted)
     least = min(row.values(), default=0.0)
-    return {name: _Place(layer=layer[name], row=row[name] - least) for name in graph.nodes}
+    return {name: _Place(layer=layer[name], row=row[name] - least) for name in layer}, ways
 
 
 def _layers(graph: Graph) -> dict[str, int]:
-    """The longest way to each node; what leads to nothing early stands just before what it leads to."""
+    """The longest way to each node. People, code and promises, which need nothing before them, stand as late
+    as they can, beside what they were for."""
     layer = dict.fromkeys(graph.nodes, 0)
     for _ in graph.nodes:  # As often as the longest way can be: a circle, which cannot be, would end too.
         moved = False
@@ -97,10 +116,10 @@ def _layers(graph: Graph) -> dict[str, int]:
                 moved = True
         if not moved:
             break
-    sources = {arrow.target for arrow in graph.arrows}
-    for name in reversed(list(graph.nodes)):
+    late = [node.id for node in graph.nodes.values() if node.kind in _LATE]
+    for name in sorted(late, key=lambda name: -layer[name]):
         reached = [layer[arrow.target] for arrow in graph.arrows if arrow.source == name]
-        if name not in sources and reached:
+        if reached:
             layer[name] = min(reached) - 1
     least = min(layer.values(), default=0)
     return {name: number - least for name, number in layer.items()}
@@ -111,17 +130,20 @@ def _mean(row: Mapping[str, float], names: list[str], otherwise: float) -> float
 
 
 def _apart(names: list[str], wanted: Mapping[str, float]) -> dict[str, float]:
-    """Rows near those wanted, in the same order, with no two closer than one."""
+    """Rows near those wanted, in the same order, no two boxes closer than one; bends need less."""
     placed: dict[str, float] = {}
-    at = float("-inf")
+    before: str | None = None
     for name in names:
-        at = max(at + 1, wanted[name])
-        placed[name] = at
+        least = placed[before] + (_room(before) + _room(name)) / 2 if before is not None else wanted[name]
+        placed[name] = max(least, wanted[name])
+        before = name
     # Pushed down by those before, a group is moved back so that its mean is where it wants to be.
-    if names:
-        shift = sum(wanted[name] - placed[name] for name in names) / len(names)
-        placed = {name: place + shift for name, place in placed.items()}
-    return placed
+    shift = sum(wanted[name] - placed[name] for name in names) / len(names)
+    return {name: place + shift for name, place in placed.items()}
+
+
+def _room(name: str) -> float:
+    return 0.4 if name.startswith(_BEND) else 1.0
 
 
 def _corner(place: _Place) -> tuple[float, float]:
@@ -131,15 +153,22 @@ def _corner(place: _Place) -> tuple[float, float]:
     )
 
 
-def _arrow(source: _Place, target: _Place, says: str) -> str:
-    x1, y1 = _corner(source)
-    x2, y2 = _corner(target)
-    x1, y1, y2 = x1 + _WIDTH, y1 + _HEIGHT / 2, y2 + _HEIGHT / 2
-    bend = max((x2 - x1) / 2, 24)
-    path = f"M{x1:.1f} {y1:.1f}C{x1 + bend:.1f} {y1:.1f} {x2 - bend:.1f} {y2:.1f} {x2 - 2:.1f} {y2:.1f}"
+def _arrow(way: _Way, places: Mapping[str, _Place]) -> str:
+    """A curve from box to box, level where it passes through a layer."""
+    x, y = _corner(places[way.stops[0]])
+    x, y = x + _WIDTH, y + _HEIGHT / 2
+    path = f"M{x:.1f} {y:.1f}"
+    for stop in way.stops[1:]:
+        left, top = _corner(places[stop])
+        middle, to = top + _HEIGHT / 2, left - (2 if stop == way.stops[-1] else 0)
+        path += f"C{x + _ACROSS / 2:.1f} {y:.1f} {to - _ACROSS / 2:.1f} {middle:.1f} {to:.1f} {middle:.1f}"
+        x, y = to, middle
+        if stop != way.stops[-1]:
+            x = left + _WIDTH
+            path += f"H{x:.1f}"
     return (
         f'<path d="{path}" fill="none" stroke="#b3b3b3" stroke-width="1.3" marker-end="url(#to)">'
-        f"<title>{escape(says)}</title></path>"
+        f"<title>{escape(str(way.arrow.relation))}</title></path>"
     )
 
 
@@ -172,7 +201,7 @@ def _lines(node: Node) -> tuple[str, str]:
         Kind.CODE: f"commit {digest[:12]}",
         Kind.ENVIRONMENT: f"SHA-256 {digest[:12]}",
         Kind.TARGETS: f"SHA-256 {digest[:12]}",
-        Kind.STAGE: facts.get("command", ""),
+        Kind.STAGE: facts.get("command", "").removeprefix("python -m "),
         Kind.VERSION: f"package {digest[:12]}" if digest else f"run {facts.get('run', '')[:12]}",
         Kind.DEPLOYMENT: f"{facts.get('state', '')}, by {facts.get('by', '')}",
         Kind.PREDICTION: facts.get("answer", ""),
@@ -189,7 +218,7 @@ def _lines(node: Node) -> tuple[str, str]:
 def _text(words: str, x: float, y: float, size: float, colour: str, *, bold: bool = False) -> str:
     if not words:
         return ""
-    most = int(_LETTERS * (12.0 if bold else 13.4) / size) if size else _LETTERS
+    most = int((_WIDTH - 10) / (_LETTER * size))
     shown = words if len(words) <= most else words[: most - 1] + "…"
     weight = ' font-weight="600"' if bold else ""
     return (

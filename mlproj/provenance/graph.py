@@ -67,11 +67,11 @@ class Graph:
     arrows: tuple[Arrow, ...]
 
 
-def of(trace: Trace, *, with_files_in_git: bool = False) -> Graph:
-    """The graph of a trace. Files in git are many and say little in a picture: left out unless asked for."""
+def of(trace: Trace, *, with_all_files: bool = False) -> Graph:
+    """The graph of a trace. Files in git and figures say little in a picture: left out unless asked for."""
     made = _Making()
     for origin in trace.origins:
-        _origin(made, origin, with_files_in_git=with_files_in_git)
+        _origin(made, origin, with_all_files=with_all_files)
     for content in trace.contents:
         made.node(_data(content.file))
     if trace.prediction is not None:
@@ -105,6 +105,9 @@ class _Making:
     def arrow(self, source: str, target: str, relation: Relation) -> None:
         self._arrows.setdefault(Arrow(source=source, target=target, relation=relation))
 
+    def has(self, name: str) -> bool:
+        return name in self._nodes
+
     def person(self, name: str, did: str, relation: Relation = Relation.DID) -> None:
         self.arrow(self.node(Node(id=f"person/{name}", kind=Kind.PERSON, title=name)), did, relation)
 
@@ -113,15 +116,15 @@ class _Making:
         return Graph(nodes=self._nodes, arrows=tuple(arrows))
 
 
-def _origin(made: _Making, origin: Origin, *, with_files_in_git: bool) -> None:
+def _origin(made: _Making, origin: Origin, *, with_all_files: bool) -> None:
     trained = lineage.trained_by(origin.stages)
     for stage in origin.stages:
         ran = made.node(_stage(origin, stage, is_run=stage is trained))
         for path in stage.reads:
-            if (file := origin.files.get(path)) and (with_files_in_git or _is_shown(file)):
+            if (file := origin.files.get(path)) and (with_all_files or _is_shown(origin, file)):
                 made.arrow(made.node(_data(file)), ran, Relation.USED_BY)
         for path in stage.writes:
-            if (file := origin.files.get(path)) and (with_files_in_git or _is_shown(file)):
+            if (file := origin.files.get(path)) and (with_all_files or _is_shown(origin, file)):
                 made.arrow(ran, made.node(_data(file)), Relation.MADE)
     run = f"stage/{origin.run}/{trained.name}" if trained else made.node(_bare_run(origin))
     code = origin.code
@@ -215,8 +218,10 @@ def _prediction(made: _Making, found: Prediction) -> None:
             at=found.arrived,
         )
     )
-    made.arrow(f"deployment/{found.project}/{found.deployment}", node, Relation.MADE)
-    made.arrow(f"version/{found.project}/{found.version}", node, Relation.BECAME)
+    deployed = f"deployment/{found.project}/{found.deployment}"
+    # Through its deployment a version answered; where that is lost, the version is all there is.
+    by = deployed if made.has(deployed) else f"version/{found.project}/{found.version}"
+    made.arrow(by, node, Relation.MADE)
     for number, told in enumerate(found.feedback, start=1):
         heard = Node(
             id=f"feedback/{found.id}/{number}",
@@ -276,6 +281,6 @@ def _data(file: File) -> Node:
     )
 
 
-def _is_shown(file: File) -> bool:
-    """Data, models and packages; reports and code stand in git with the snapshot."""
-    return file.kept is not Kept.GIT
+def _is_shown(origin: Origin, file: File) -> bool:
+    """Data, models and packages; code and reports stand in git with the snapshot, figures lead nowhere."""
+    return file.kept is not Kept.GIT and not lineage.is_aside(origin.stages, file.path)

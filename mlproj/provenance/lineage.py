@@ -83,7 +83,7 @@ def trained_by(found: Iterable[Stage]) -> Stage | None:
 
 
 def is_aside(found: Iterable[Stage], path: str) -> bool:
-    """Whether a file was only written down for people after training: a plot, a figure. Nothing hangs on it."""
+    """Whether a file was only drawn for people after training (a plot, a figure): nothing hangs on it."""
     every = tuple(found)
     made = leading_to(every, MANIFEST)
     reads = any(_meet(path, read) for stage in every for read in stage.reads)
