@@ -259,9 +259,10 @@ def _changes(
 def _why(conflict: Conflict, merged: Merged) -> Left:
     """A conflict in a sentence, and how a person settles it."""
     path, stages = conflict.path, frozenset(conflict.stages)
-    said = next((text for paths, text in merged.messages if path in paths and "CONFLICT" in text), "")
+    messages = [text for paths, text in merged.messages if path in paths]
+    said = next((text for text in messages if "CONFLICT" in text), "")
     keep = f"`git add {path}`"
-    if stages == {1, 2, 3} and "binary" in said.lower():
+    if stages == {1, 2, 3} and any("binary files" in text for text in messages):
         why = "both changed it, and it is not text; yours is in place"
         return Left(what=path, why=why, settle=f"{keep}; the template's: `git checkout --theirs {path}`")
     if stages == {1, 2, 3} or (stages == {2, 3} and "add/add" in said):

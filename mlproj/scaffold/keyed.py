@@ -88,12 +88,15 @@ def _one(base: Item, yours: Item, theirs: Item, out: _Out) -> Any:
     if yours.body == base.body:
         out.same(theirs.body)
         return _meaning(theirs)
-    # What changes comments or spelling alone yields to what changes the value.
-    if theirs.body == base.body or theirs.value in (base.value, yours.value):
+    if theirs.body == base.body:
         out.same(yours.body)
         return _meaning(yours)
     if base.kind == yours.kind == theirs.kind != "leaf":
         return _both(base, yours, theirs, out)
+    # Where the template says the same in other words, yours stand.
+    if theirs.value in (base.value, yours.value):
+        out.same(yours.body)
+        return _meaning(yours)
     out.put(base.body, yours.body, theirs.body)
     return _meaning(yours)
 

@@ -33,7 +33,7 @@ def read(text: str) -> Item:
     def close() -> None:
         nonlocal table
         if table is not None:
-            key = table.key + (repr([child.value for child in inside]) if table.key.startswith("[[") else "")
+            key = table.key + (repr([child.value for child in inside]) if table.key.startswith("array") else "")
             values = {child.key: child.value for child in inside}
             top.append(replace(table, key=key, value=values, children=unique(inside)))
         table = None
@@ -83,7 +83,7 @@ def _name(header: str) -> str:
             continue
         names.append(next(iter(found)))
         found = found[names[-1]]
-    return ("[[" if header.lstrip().startswith("[[") else "[") + repr(names)
+    return ("array " if header.lstrip().startswith("[[") else "table ") + repr(names)
 
 
 def _entry(lead: str, statement: str) -> Item:

@@ -110,7 +110,8 @@ class Workbench:
             f"--object-format={repository.object_format}",
             str(own),
         )
-        self._env = {"GIT_DIR": str(own)}
+        # Some commands want a work tree though they only work on an index.
+        self._env = {"GIT_DIR": str(own), "GIT_WORK_TREE": str(place)}
         if keeps:
             self._env["GIT_OBJECT_DIRECTORY"] = str(repository.objects)
         else:

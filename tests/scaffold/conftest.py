@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import pytest
 from mlproj.catalog.infer import infer
 from mlproj.scaffold import copier
 from mlproj.scaffold.answers import Answers, Inputs
+from mlproj.scaffold.copier import Template
+from tests.scaffold import upgrading
 from tests.support import fenced
 
 INPUTS = Inputs(project_id="0123456789ab", year="2026")
@@ -85,3 +87,36 @@ def generated(tmp_path_factory: pytest.TempPathFactory, table: Path) -> Path:
 def made(generated: Path, tmp_path: Path) -> Path:
     """The same, to work in."""
     return Path(shutil.copytree(generated, tmp_path / "visit-model", symlinks=True))
+
+
+@pytest.fixture(scope="session")
+def yesterday(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """An older version of the template."""
+    folder = tmp_path_factory.mktemp("templates") / "yesterday"
+    return upgrading.version(folder, "0.0.1", copier.template_dir(), upgrading.YESTERDAY)
+
+
+@pytest.fixture(scope="session")
+def from_yesterday(tmp_path_factory: pytest.TempPathFactory, yesterday: Template) -> Path:
+    """A repository of that version, to copy."""
+    place, home = tmp_path_factory.mktemp("yesterday"), tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in fenced(home).items():
+            patch.setenv(name, value)
+        return upgrading.generate(place / "visit-model", yesterday)
+
+
+@pytest.fixture
+def repository(from_yesterday: Path, tmp_path: Path) -> Path:
+    """A repository of yesterday's version, to work in."""
+    return Path(shutil.copytree(from_yesterday, tmp_path / "visit-model", symlinks=True))
+
+
+@pytest.fixture
+def today(tmp_path: Path, yesterday: Template) -> upgrading.Today:
+    """Make today's template: yesterday's with these edits to the project's files."""
+
+    def made(edits: Mapping[str, upgrading.Edit], number: str = "0.0.2") -> Template:
+        return upgrading.version(tmp_path / f"template-{number}", number, yesterday.folder, edits)
+
+    return made
