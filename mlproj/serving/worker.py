@@ -14,6 +14,7 @@ import argparse
 import contextlib
 import csv
 import ctypes
+import functools
 import gc
 import hashlib
 import importlib
@@ -50,6 +51,7 @@ PREDICT, MLFLOW_JSON, MLFLOW_CSV, V2 = range(4)
 LARGEST_FRAME = 1 << 30
 MOST_FIELDS_NAMED = 20
 LONGEST_NAME = 200
+LONGEST_KEPT = 64  # characters of a date that is remembered
 NOT_READY = 3
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>: which signal comes when the parent is gone
 WARM_UP_ROWS = (1, 8, 64)
@@ -187,6 +189,14 @@ def shown(value: Any) -> str:
     return f"{text} is {names.get(type(value), 'a number')}"
 
 
+def read_moment(text: str, form: str) -> datetime:
+    return datetime.fromisoformat(text) if form == "ISO8601" else datetime.strptime(text, form)
+
+
+# The same days are asked for again and again, and to read one takes a third of the time of a whole row.
+kept_moment = functools.lru_cache(maxsize=4096)(read_moment)
+
+
 class Field:
     """One input of the model: which values it takes, and how they reach the engine."""
 
@@ -201,9 +211,8 @@ class Field:
         self.plain = plain.get(self.kind, set())
 
     def moment(self, text: str) -> datetime:
-        if self.format in (None, "ISO8601"):
-            return datetime.fromisoformat(text)
-        return datetime.strptime(text, str(self.format))
+        form = self.format or "ISO8601"
+        return kept_moment(text, form) if len(text) <= LONGEST_KEPT else read_moment(text, form)
 
     def check(self, value: Any) -> Any:
         """The value itself, if the input takes it as it is; raises WrongValueError."""
