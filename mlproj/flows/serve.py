@@ -52,11 +52,15 @@ def prepare(project: Project, postgres: str | None, version: Version, *, say: Ca
 def serve(project: Project, settings: Settings, *, say: Callable[[str], None]) -> None:
     """Supervise in the foreground until SIGTERM or Ctrl-C, then drain.
 
-    Raises ConfigError where one runs already, MlprojError where the port is taken.
+    Raises ConfigError where one runs already, MissingToolError without the driver of a PostgreSQL that is
+    wanted, MlprojError where the port is taken.
     """
     from mlproj.rollout.controller import RolloutController
-    from mlproj.serving import supervisor
+    from mlproj.serving import postgres, supervisor
 
+    if settings.postgres is not None:
+        # A server that is away is waited for; a driver that is not here will not come.
+        postgres.driver()
     running = admin.ask(project.home, "ping")
     if running is not None:
         raise ConfigError(

@@ -632,6 +632,7 @@ class Supervisor:
             "gateway": {
                 "pid": self._gateway.process.pid if self._gateway.process else None,
                 "ready": self._gateway.is_ready
+                and self._standing is not None
                 and self._gateway.applied == self._generation
                 and self._done_at == self._asked,
                 "stats": self._gateway.stats,
