@@ -305,7 +305,7 @@ def measure(contender: Contender, connections: Sequence[int], seconds: float) ->
             loads,
         )
     cells = "".join(
-        f"{load.rate:>9,.0f} {load.p50_ms:>6,.1f}·{load.p99_ms:<7,.1f}{load.cpu_ms:>7.3f}"
+        f"{load.rate:>9,.0f} {load.p50_ms:>8,.1f}·{load.p99_ms:<8,.1f}{load.cpu_ms:>7.3f}"
         for load in loads.values()
     )
     failed = sum(load.errors for load in loads.values())
@@ -319,8 +319,10 @@ def measure(contender: Contender, connections: Sequence[int], seconds: float) ->
 
 
 def race(root: Path, folder: Path, asked: argparse.Namespace) -> list[Result]:
-    heads = "".join(f"{f'{number} at once: req/s':>20} p50·p99{'CPU':>5}" for number in asked.connections)
-    print(f"{'':<17}{heads}{'PSS MB':>7}{'n':>3}{'start':>6}  first answer")
+    heads = "".join(
+        f"{f'{number} at once: req/s':>17}   p50 · p99 ms{'CPU ms':>9}" for number in asked.connections
+    )
+    print(f"{'':<14}{heads}{'PSS MB':>7}{'n':>3}{'start':>6}  first answer")
     results = []
     for contender in contenders(root, folder, asked.only, ray=asked.ray):
         try:
