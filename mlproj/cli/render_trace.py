@@ -13,7 +13,7 @@ from typing import Any
 
 from mlproj.base import files
 from mlproj.cli.render import JSON_VERSION, line, style, talk
-from mlproj.provenance import drawing, export_openlineage, export_prov, graph, lineage, questions
+from mlproj.provenance import lineage, questions
 from mlproj.provenance.questions import described, served, value
 from mlproj.provenance.trace import (
     Call,
@@ -28,6 +28,7 @@ from mlproj.provenance.trace import (
     Trace,
     Version,
     listed,
+    moment,
     plural,
 )
 
@@ -78,6 +79,8 @@ def as_json(found: Trace) -> dict[str, Any]:
 
 def draw(found: Trace, path: Path) -> None:
     """Write the picture. Raises MlprojError if the file cannot be written."""
+    from mlproj.provenance import drawing, graph
+
     count = plural(len(found.breaks), "link", "links")
     subtitle = f"{found.project}: from the data to what came of them; " + (
         f"{count} broken" if found.breaks else "every link holds"
@@ -88,6 +91,8 @@ def draw(found: Trace, path: Path) -> None:
 
 def exported(found: Trace, form: str) -> None:
     """Print the trace in a format of others: `prov` one document, `openlineage` an event a line."""
+    from mlproj.provenance import export_openlineage, export_prov, graph
+
     whole = graph.of(found, with_all_files=True)
     if form == "prov":
         line(
@@ -119,7 +124,7 @@ def _branches(found: Trace) -> Iterator[_Branch]:
     if found.prediction is not None:
         yield from _prediction(found.prediction)
     if found.commit is not None:
-        yield _Branch(f"by {found.commit.by} at {_at(found.commit.at)}: {found.commit.title}")
+        yield _Branch(f"by {found.commit.by} at {moment(found.commit.at)}: {found.commit.title}")
     for content in found.contents:
         yield _content(content)
     for origin in found.origins:
@@ -145,7 +150,7 @@ def _prediction(found: Prediction) -> Iterator[_Branch]:
         yield _Branch(f"not answered: status {found.status}, {found.error}")
     entity = f", for entity {found.entity}" if found.entity is not None else ""
     yield _Branch(
-        f"asked at {_at(found.arrived)}, request {found.request}, row {found.row}{entity};"
+        f"asked at {moment(found.arrived)}, request {found.request}, row {found.row}{entity};"
         f" answered in {found.latency_ms:.1f} ms"
     )
     if isinstance(found.inputs, dict):
@@ -160,7 +165,9 @@ def _feedback(found: Prediction) -> _Branch:
     if not found.feedback:
         return _Branch("feedback: none so far")
     twigs = [
-        _Branch(f"{each.kind} {each.value}, from {each.source}, true at {_at(each.at)}, told of {each.about}")
+        _Branch(
+            f"{each.kind} {each.value}, from {each.source}, true at {moment(each.at)}, told of {each.about}"
+        )
         for each in found.feedback
     ]
     # Of several that speak of a prediction, the one that became true last counts.
@@ -188,7 +195,7 @@ def _call(call: Call) -> _Branch:
     rows = plural(call.rows, "row")
     said = f"{call.model} version {call.version}, {call.role}, {rows}: {listed(call.answers)}"
     data = f"; trained on {call.data}" if call.data else ""
-    return _Branch(f"{_at(call.arrived)}  {said} (run {call.run[:8]}, first id {call.first}{data})")
+    return _Branch(f"{moment(call.arrived)}  {said} (run {call.run[:8]}, first id {call.first}{data})")
 
 
 # A version and its deployments
@@ -200,11 +207,11 @@ def _version(found: Version) -> _Branch:
         where = f" ({'on this machine' if found.package is Kept.HERE else found.package})"
         twigs.append(_Branch(f"package SHA-256 {found.digest}{where}, engine {found.engine}"))
     else:
-        twigs.append(_Branch("registered, never deployed"))
+        twigs.append(_Branch("registered; no deployment of it is known here"))
     if found.served is not None:
         twigs.append(_Branch(served(found).partition(": ")[2]))
     twigs += [_rollout(rollout) for rollout in found.rollouts]
-    added = f", added at {_at(found.added)}" if found.added else ""
+    added = f", added at {moment(found.added)}" if found.added else ""
     return _Branch(f"version {found.number} of {found.model}{added}", tuple(twigs))
 
 
@@ -214,13 +221,15 @@ def _rollout(found: Rollout) -> _Branch:
     )
     beside = f" beside version {found.baseline}" if found.baseline is not None else ""
     reason = f" ({found.reason})" if found.reason else ""
-    until = f"; {found.state} since {_at(found.ended)}{reason}" if found.ended else f"; {found.state}"
-    twigs = [_Branch(f"{_at(event.at)}  {event.kind}, by {event.by}: {event.said}") for event in found.events]
+    until = f"; {found.state} since {moment(found.ended)}{reason}" if found.ended else f"; {found.state}"
+    twigs = [
+        _Branch(f"{moment(event.at)}  {event.kind}, by {event.by}: {event.said}") for event in found.events
+    ]
     if found.verdict is not None:
         twigs.append(_Branch(f"last verdict: {found.verdict}"))
     return _Branch(
         f"deployment {found.id}: {found.mode}{shares}{beside}, {found.automation} automation,"
-        f" started by {found.by} at {_at(found.started)}{until}",
+        f" started by {found.by} at {moment(found.started)}{until}",
         tuple(twigs),
     )
 
@@ -231,7 +240,7 @@ def _rollout(found: Rollout) -> _Branch:
 def _origin(found: Origin) -> _Branch:
     if found.read_from is None or (found.code is None and not found.stages):
         return _Branch(f"run {found.run}: what it was made from is not known", tuple(_decisions(found)))
-    finished = f", finished at {_at(found.finished)}" if found.finished else ""
+    finished = f", finished at {moment(found.finished)}" if found.finished else ""
     tracked = f"; in the MLflow store here: {found.tracked}" if found.tracked else ""
     return _Branch(
         f"run {found.run}{finished}, read from {found.read_from}{tracked}",
@@ -256,7 +265,7 @@ def _code(found: Origin) -> Iterator[_Branch]:
     if code.snapshot and code.snapshot != code.commit_id:
         twigs.append(_Branch(f"a snapshot of work that was not committed, on commit {code.commit_id}"))
     if code.commit is not None:
-        twigs.append(_Branch(f"commit by {code.commit.by} at {_at(code.commit.at)}: {code.commit.title}"))
+        twigs.append(_Branch(f"commit by {code.commit.by} at {moment(code.commit.at)}: {code.commit.title}"))
     seed = f", seed {found.seed}" if found.seed is not None else ""
     threads = f", {plural(found.threads, 'thread')}" if found.threads is not None else ""
     twigs.append(
@@ -307,7 +316,8 @@ def _data(found: Origin) -> Iterator[_Branch]:
 def _file(file: File) -> str:
     size = f", {_size(file.size)}" if file.size is not None else ""
     parts = f" in {plural(file.files, 'file')}" if file.files else ""
-    brought = f"; brought by {file.brought.by} at {_at(file.brought.at)}" if file.brought else ""
+    commit = file.brought
+    brought = f"; brought by {commit.by} at {moment(commit.at)} (commit {commit.id[:12]})" if commit else ""
     source = f", imported from {file.source}" if file.source else ""
     return f"{described(file)}{size}{parts}{brought}{source}"
 
@@ -371,35 +381,19 @@ def _content(found: Content) -> _Branch:
     twigs = []
     if found.made_by:
         twigs.append(_Branch(f"made by stage {found.made_by}"))
-    if found.file.brought:
-        commit = found.file.brought
-        twigs.append(
-            _Branch(f"brought by {commit.by} at {_at(commit.at)} (commit {commit.id[:12]}: {commit.title})")
-        )
     if found.read_by:
         twigs.append(_Branch(f"read by {_stages_named(found.read_by)}"))
     runs = listed([run[:8] for run in found.runs], most=12)
     twigs.append(
         _Branch(f"touched {plural(len(found.runs), 'run')}: {runs}" if found.runs else "touched no run")
     )
-    now = "the work tree's now" if found.is_current else "not what the work tree has now"
-    return _Branch(f"{_file(found.file)}; {now}", tuple(twigs))
+    now = "as recorded now" if found.is_current else "an earlier content"
+    return _Branch(f"{now}: {_file(found.file)}", tuple(twigs))
 
 
 def _stages_named(names: Iterable[str]) -> str:
     found = list(names)
     return f"{'stage' if len(found) == 1 else 'stages'} {listed(found, most=8)}"
-
-
-def _at(moment: str | None) -> str:
-    """A moment in UTC as people write it; the zone that git wrote is kept."""
-    if moment is None:
-        return "a time that was not recorded"
-    text = moment.replace("T", " ")
-    for ending in ("Z", "+00:00"):
-        if text.endswith(ending):
-            return f"{text.removesuffix(ending)[:19]} UTC"
-    return text
 
 
 def _size(count: int) -> str:

@@ -67,6 +67,21 @@ class _Serving:
     past: tuple[tuple[Deployment, tuple[Event, ...]], ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Asked:
+    """The word that was typed, and what it is looked for in."""
+
+    world: World
+    serving: _Serving
+    word: str
+    others: tuple[_Other, ...]
+    options: Options
+
+    @property
+    def folded(self) -> str:
+        return self.word.lower()
+
+
 def trace(project: Project, subject: str, options: Options) -> Trace:
     """Everything that is known of a subject. What is broken on the way is told in `breaks`.
 
@@ -77,60 +92,38 @@ def trace(project: Project, subject: str, options: Options) -> Trace:
             f"`{project.root}` is not in a git repository, so nothing of the past is kept",
             hint="run `git init`, then `git add -A` and `git commit -m start`",
         )
-    others = [_other(path) for path in options.others]
+    others = tuple(_other(path) for path in options.others)
     world = World(project=project, objects=Objects(project.root, verify=options.verify))
     if options.ask_remote:
-        world.objects = _asked(world, verify=options.verify)
-    found = _of(world, _serving(world), subject.strip(), others, options)
+        world.objects = _after_asking(world, verify=options.verify)
+    serving = _serving(world, verify=options.verify)
+    found = _of(_Asked(world=world, serving=serving, word=subject.strip(), others=others, options=options))
     return replace(found, breaks=tuple(world.breaks), notes=tuple(world.notes))
 
 
-def _of(world: World, serving: _Serving, word: str, others: Sequence[_Other], options: Options) -> Trace:
-    if _PREDICTION.fullmatch(word.lower()):
-        found = _prediction(world, serving, word, others)
+def _of(asked: _Asked) -> Trace:
+    """The first reading of the word that fits; what could be two things is what is rarer."""
+    for reading in (_prediction, _version, _digest, _run, _data_file, _commit, _lost_prediction):
+        found = reading(asked)
         if found is not None:
             return found
-    if matched := _VERSION.fullmatch(word.lower()):
-        return _version(world, serving, int(matched[1]), options)
-    if matched := _MD5.fullmatch(word.lower()):
-        digest = matched[1]
-        if digest in _runs(world, serving):
-            return _run(world, serving, digest, options)
-        content = _data(world, serving, word, digest, options)
-        if content is not None:
-            return content
-    runs = _beginning(word.lower(), _runs(world, serving)) if _HEX.fullmatch(word.lower()) else []
-    if len(runs) > 1:
-        raise ConfigError(
-            f"`{word}` begins the ids of {len(runs)} runs: {listed(runs)}",
-            hint="write more of the one you mean",
-        )
-    if runs:
-        return _run(world, serving, runs[0], options)
-    data = _data(world, serving, word, None, options)
-    if data is not None:
-        return data
-    if commit := history.commit(world.project.root, word):
-        return _commit(world, serving, commit.id, options)
-    lost = _lost_prediction(world, serving, word)
-    if lost is not None:
-        return lost
-    raise _nothing(world, serving, word)
+    raise _nothing(asked)
 
 
 # What the log says
 
 
-def _prediction(world: World, serving: _Serving, word: str, others: Sequence[_Other]) -> Trace | None:
+def _prediction(asked: _Asked) -> Trace | None:
     """The trace of a prediction; None if its record is not in the log."""
-    from mlproj.monitoring import records
-
-    project = world.project
-    number = _number(word)
+    number = _number(asked.word) if _PREDICTION.fullmatch(asked.folded) else None
     if number is None:
         return None
+    from mlproj.monitoring import chains, records
+
+    world, serving, project = asked.world, asked.serving, asked.world.project
     try:
-        found = records.get(project.home, number, postgres=project.postgres)
+        with chains.told(project.home):
+            found = records.get(project.home, number, postgres=project.postgres)
     except MlprojError as error:
         world.broken(Link.LOG, f"the prediction log cannot be read: {error.message}", hint=error.hint)
         return None
@@ -174,7 +167,7 @@ def _prediction(world: World, serving: _Serving, word: str, others: Sequence[_Ot
             for one in found.feedback
         ),
     )
-    chain = _chain(world, prediction, number, others)
+    chain = _chain(world, prediction, number, asked.others)
     if not record.run:
         world.note("no version answered: the attempt was refused or failed before one was asked")
         return _trace(world, Subject.PREDICTION, prediction.id, prediction=prediction, chain=chain)
@@ -217,9 +210,10 @@ def _answering(world: World, serving: _Serving, prediction: Prediction) -> Versi
     return replace(bare, rollouts=rollouts)
 
 
-def _lost_prediction(world: World, serving: _Serving, word: str) -> Trace | None:
+def _lost_prediction(asked: _Asked) -> Trace | None:
     """What an id says by itself, where its record is not in the log; None for what cannot be an id."""
-    number = _number(word) if _PREDICTION.fullmatch(word.lower()) else None
+    world, serving, word = asked.world, asked.serving, asked.folded
+    number = _number(word) if _PREDICTION.fullmatch(word) else None
     if number is None or ids.moment(number) > clock.now() + timedelta(days=1):
         return None
     moment = ids.moment(number)
@@ -253,7 +247,7 @@ def _lost_prediction(world: World, serving: _Serving, word: str) -> Trace | None
     return _trace(
         world,
         Subject.PREDICTION,
-        word.lower(),
+        word,
         origins=tuple(
             origins.origin(world, each.run, (_whole_version(world, serving, each),)) for each in then
         ),
@@ -321,7 +315,9 @@ def _calls(place: _Other, request: str, near: int) -> list[Call]:
     from mlproj.monitoring import chains, records
 
     together: dict[tuple[int, str, str], list[Any]] = {}
-    for record in chains.of_request(place.home, request, near, postgres=place.postgres):
+    with chains.told(place.home):
+        found_there = chains.of_request(place.home, request, near, postgres=place.postgres)
+    for record in found_there:
         together.setdefault((record.version, record.run, str(record.role)), []).append(record)
     calls = []
     for (version, run, role), found in together.items():
@@ -366,31 +362,54 @@ def _trained_on(project: Project | None, run: str) -> str | None:
 # Versions, runs, commits
 
 
-def _version(world: World, serving: _Serving, number: int, options: Options) -> Trace:
-    known = next((each for each in serving.versions if each.number == number), None)
+def _version(asked: _Asked) -> Trace | None:
+    matched = _VERSION.fullmatch(asked.folded)
+    if matched is None:
+        return None
+    number = int(matched[1])
+    known = next((each for each in asked.serving.versions if each.number == number), None)
     if known is not None:
-        return _served(world, serving, Subject.VERSION, str(number), [known.run], options, only=number)
-    runs = [run for run, registered in _registrations(world).items() if registered == number]
-    if not runs:
-        raise _nothing(world, serving, str(number))
-    return _served(world, serving, Subject.VERSION, str(number), runs, options)
+        return _served(asked, Subject.VERSION, str(number), [known.run], only=number)
+    runs = [run for run, registered in _registrations(asked.world).items() if registered == number]
+    return _served(asked, Subject.VERSION, str(number), runs) if runs else None
 
 
-def _run(world: World, serving: _Serving, run: str, options: Options) -> Trace:
-    return _served(world, serving, Subject.RUN, run, [run], options)
+def _digest(asked: _Asked) -> Trace | None:
+    """A whole MD5; the ids of runs have the same form, and come first."""
+    matched = _MD5.fullmatch(asked.folded)
+    if matched is None or matched[1] in _runs(asked):
+        return None
+    return _data(asked, None, matched[1])
 
 
-def _commit(world: World, serving: _Serving, commit: str, options: Options) -> Trace:
+def _run(asked: _Asked) -> Trace | None:
+    """A run by its id or the beginning of it. Raises ConfigError if several begin so."""
+    if not _HEX.fullmatch(asked.folded):
+        return None
+    runs = sorted(run for run in _runs(asked) if run.startswith(asked.folded))
+    if len(runs) > 1:
+        raise ConfigError(
+            f"`{asked.word}` begins the ids of {len(runs)} runs: {listed(runs)}",
+            hint="write more of the one you mean",
+        )
+    return _served(asked, Subject.RUN, runs[0], runs) if runs else None
+
+
+def _commit(asked: _Asked) -> Trace | None:
     """The runs that were made from a commit, or whose snapshot or outcome it is."""
+    world = asked.world
+    commit = history.commit(world.project.root, asked.word)
+    if commit is None:
+        return None
     runs = []
     for run, said in world.manifests.items():
         code = said.get("code")
         code = code if isinstance(code, dict) else {}
         kept = world.kept.get(run)
-        if commit in (code.get("commit"), code.get("snapshot"), kept.commit if kept else None):
+        if commit.id in (code.get("commit"), code.get("snapshot"), kept.commit if kept else None):
             runs.append(run)
     if not runs:
-        (text,) = history.read(world.project.root, [(commit, lineage.MANIFEST)])
+        (text,) = history.read(world.project.root, [(commit.id, lineage.MANIFEST)])
         held = table(text).get("run_id")
         if isinstance(held, str):
             world.note(
@@ -399,28 +418,21 @@ def _commit(world: World, serving: _Serving, commit: str, options: Options) -> T
             runs = [held]
         else:
             world.note("no run was made from this commit, and it holds no model")
-    found = _served(world, serving, Subject.COMMIT, commit, runs, options)
-    return replace(found, commit=history.commit(world.project.root, commit))
+    return replace(_served(asked, Subject.COMMIT, commit.id, runs), commit=commit)
 
 
 def _served(
-    world: World,
-    serving: _Serving,
-    kind: Subject,
-    subject: str,
-    runs: Iterable[str],
-    options: Options,
-    *,
-    only: int | None = None,
+    asked: _Asked, kind: Subject, subject: str, runs: Iterable[str], *, only: int | None = None
 ) -> Trace:
     """Runs with what came of them: versions, deployments, and how many predictions."""
+    world, serving = asked.world, asked.serving
     chosen = list(dict.fromkeys(runs))
     told = _foremost(serving, chosen)
     if len(told) < len(chosen):
         rest = [run for run in chosen if run not in told]
         world.note(f"{len(rest)} more runs, not told here: {listed([run[:8] for run in rest], most=12)}")
     known = {run: _versions_of(world, serving, run, only) for run in told}
-    counts = _counts(world, any(known.values()), options)
+    counts = _counts(asked, any(known.values()))
     found = []
     for run in told:
         origin = origins.origin(world, run, known[run], known=_known_of(*known[run]))
@@ -438,19 +450,17 @@ def _foremost(serving: _Serving, runs: Sequence[str]) -> list[str]:
     return sorted(runs, key=lambda run: run not in deployed)[:_MOST_ORIGINS]
 
 
-def _counts(world: World, is_needed: bool, options: Options) -> Mapping[tuple[int, str], Served]:
+def _counts(asked: _Asked, is_needed: bool) -> Mapping[tuple[int, str], Served]:
     """How many predictions each version made; nothing is read where nothing was deployed."""
-    project = world.project
+    world, project = asked.world, asked.world.project
     if not is_needed:
         return {}
     from mlproj.monitoring import chains
 
+    patience_s = None if asked.options.count_all else _PATIENCE_S
     try:
-        counted = chains.count(
-            project.home,
-            patience_s=None if options.count_all else _PATIENCE_S,
-            postgres=project.postgres,
-        )
+        with chains.told(project.home):
+            counted = chains.count(project.home, patience_s=patience_s, postgres=project.postgres)
     except MlprojError as error:
         world.broken(Link.LOG, f"the prediction log cannot be read: {error.message}", hint=error.hint)
         return {}
@@ -472,9 +482,18 @@ def _counts(world: World, is_needed: bool, options: Options) -> Mapping[tuple[in
 # Data
 
 
-def _data(world: World, serving: _Serving, word: str, digest: str | None, options: Options) -> Trace | None:
+def _data_file(asked: _Asked) -> Trace | None:
+    """A file by its path, or by its bare name where only one is called so."""
+    found = _data(asked, _path(asked.world.project, asked.word), None)
+    if found is None:
+        paths = {path for path in _data_paths(asked.world) if PurePosixPath(path).name == asked.word}
+        found = _data(asked, paths.pop(), None) if len(paths) == 1 else None
+    return found
+
+
+def _data(asked: _Asked, path: str | None, digest: str | None) -> Trace | None:
     """A data file by its path or digest; None if no run and no `.dvc` file knows it."""
-    path = None if digest is not None else _path(world.project, word)
+    world = asked.world
     runs = list(world.kept.values())
     texts = history.read(world.project.root, [(run.commit, origins.LOCK) for run in runs])
     here = origins.read_bytes(world.project.root / origins.LOCK)
@@ -496,9 +515,9 @@ def _data(world: World, serving: _Serving, word: str, digest: str | None, option
         )
     if not contents:
         return None
-    found = tuple(replace(content, file=world.objects.look(content.file)) for content in contents.values())
+    found = tuple(replace(content, file=_looked(world, content.file)) for content in contents.values())
     touched = [run for content in found for run in content.runs]
-    traced = _served(world, serving, Subject.DATA, word, touched, options)
+    traced = _served(asked, Subject.DATA, digest or path or "", touched)
     told = {file.md5: file for origin in traced.origins for file in origin.files.values() if file.md5}
     return replace(
         traced,
@@ -506,6 +525,18 @@ def _data(world: World, serving: _Serving, word: str, digest: str | None, option
             replace(content, file=told.get(content.file.md5 or "", content.file)) for content in found
         ),
     )
+
+
+def _looked(world: World, file: File) -> File:
+    """Where a file is kept: code and reports in git, data in DVC's stores."""
+    if git.output(world.project.root, "ls-files", "--", f":(literal){file.path}"):
+        return replace(file, kept=Kept.GIT)
+    return world.objects.look(file)
+
+
+def _data_paths(world: World) -> tuple[str, ...]:
+    said = parsed(origins.read_bytes(world.project.root / origins.LOCK))
+    return tuple(lineage.locked_files(said, [stage.name for stage in lineage.stages(said)]))
 
 
 def _gather(
@@ -562,11 +593,11 @@ def _path(project: Project, word: str) -> str:
 # What is known of versions
 
 
-def _serving(world: World) -> _Serving:
+def _serving(world: World, *, verify: bool) -> _Serving:
     project = world.project
     if project.postgres is None and not (project.home / "serving.db").exists():
         return _Serving()
-    from mlproj.serving import package, store, versions
+    from mlproj.serving import store, versions
 
     try:
         with store.open(project.home, project.postgres) as opened:
@@ -577,10 +608,7 @@ def _serving(world: World) -> _Serving:
                 kept = Kept.LOST
                 if folder.is_dir():
                     kept = Kept.HERE
-                    if (folder / package.NAME).is_file() and package.digest(folder) != each.digest:
-                        world.broken(
-                            Link.PACKAGE, f"the package of version {each.number} was changed: `{folder}`"
-                        )
+                    _hold_package(world, folder, each, verify=verify)
                 elif opened.has_package(each):
                     kept = Kept.REMOTE
                 packages[each.number] = kept
@@ -591,6 +619,23 @@ def _serving(world: World) -> _Serving:
         )
         return _Serving()
     return _Serving(versions=known, packages=packages, past=past)
+
+
+def _hold_package(world: World, folder: Path, version: Deployed, *, verify: bool) -> None:
+    """Whether the package on this machine is the one that was deployed; with `verify`, every file of it."""
+    from mlproj.serving import package
+
+    try:
+        if package.digest(folder) != version.digest:
+            raise ConfigError(f"`{folder / package.NAME}` is not the one that was deployed")
+        if verify:
+            package.verify(folder)
+    except MlprojError as error:
+        world.broken(
+            Link.PACKAGE,
+            f"the package of version {version.number} was changed: {error.message}",
+            known=f"its digest was {version.digest}",
+        )
 
 
 def _versions_of(world: World, serving: _Serving, run: str, only: int | None) -> tuple[Version, ...]:
@@ -665,12 +710,8 @@ def _rollout(deployment: Deployment, events: Sequence[Event]) -> Rollout:
 # What there is
 
 
-def _runs(world: World, serving: _Serving) -> frozenset[str]:
-    return frozenset(world.manifests) | {each.run for each in serving.versions}
-
-
-def _beginning(prefix: str, runs: Iterable[str]) -> list[str]:
-    return sorted(run for run in runs if run.startswith(prefix))
+def _runs(asked: _Asked) -> frozenset[str]:
+    return frozenset(asked.world.manifests) | {each.run for each in asked.serving.versions}
 
 
 def _registrations(world: World) -> dict[str, int]:
@@ -686,19 +727,16 @@ def _registrations(world: World) -> dict[str, int]:
     }
 
 
-def _nothing(world: World, serving: _Serving, word: str) -> ConfigError:
-    numbers = sorted({each.number for each in serving.versions} | set(_registrations(world).values()))
+def _nothing(asked: _Asked) -> ConfigError:
+    world, word = asked.world, asked.word
+    numbers = sorted({each.number for each in asked.serving.versions} | set(_registrations(world).values()))
     known = [str(number) for number in numbers]
-    data = [
-        file.path
-        for said in [parsed(origins.read_bytes(world.project.root / origins.LOCK))]
-        for file in lineage.locked_files(said, [stage.name for stage in lineage.stages(said)]).values()
-    ]
+    data = _data_paths(world)
     near = nearest(word, [*data, *(PurePosixPath(path).name for path in data)])
     hint = f"did you mean `{near}`?" if near else ""
     if not hint:
         versions = f"the versions are {listed(known)}" if known else "no version is registered yet"
-        runs = listed([run[:8] for run in sorted(_runs(world, serving))])
+        runs = listed([run[:8] for run in sorted(_runs(asked))])
         hint = f"{versions}; the runs are {runs}"
     return ConfigError(
         f"`{word[:80]}` is no prediction, version, run, commit or data file of {world.project.name}",
@@ -706,7 +744,7 @@ def _nothing(world: World, serving: _Serving, word: str) -> ConfigError:
     )
 
 
-def _asked(world: World, *, verify: bool) -> Objects:
+def _after_asking(world: World, *, verify: bool) -> Objects:
     """The same stores, with the remote asked for every object that some run's lock names."""
     remote, project = world.objects.remote, world.project
     if remote is None or remote.folder is not None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -38,6 +39,20 @@ class Counted:
     first: int
     last: int
     complete: bool
+
+
+@contextmanager
+def told(home: Path) -> Iterator[None]:
+    """Turn what SQLite and DuckDB say of a damaged log into an MlprojError that names the folder."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise MlprojError(f"`{home / 'log'}`: {error}") from error
+    except Exception as error:
+        # DuckDB is only loaded where a sealed day was read, and its errors with it.
+        if not type(error).__module__.startswith(("duckdb", "_duckdb")):
+            raise
+        raise MlprojError(f"`{home / 'log'}`: {str(error).splitlines()[0]}") from error
 
 
 def of_request(home: Path, request: str, near: int, *, postgres: str | None = None) -> list[Record]:
@@ -117,7 +132,7 @@ def _count_hot(home: Path, day: date, end: float | None) -> tuple[list[_Row], bo
                 at += step
         except sqlite3.OperationalError as error:
             if "interrupted" not in str(error):
-                raise MlprojError(f"`{file}` could not be read: {error}") from error
+                raise
             return rows, False
         return rows, True
 

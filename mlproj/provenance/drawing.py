@@ -14,8 +14,8 @@ from xml.sax.saxutils import escape, quoteattr
 from mlproj.provenance.graph import Arrow, Graph, Kind, Node
 from mlproj.provenance.trace import Kept
 
-_WIDTH, _HEIGHT = 200, 58
-_ACROSS, _DOWN = 64, 22
+_WIDTH, _HEIGHT = 184, 58
+_ACROSS, _DOWN = 52, 20
 _MARGIN, _HEAD = 28, 64
 _SWEEPS = 8
 _BEND = "\0bend/"
@@ -184,7 +184,7 @@ def _box(node: Node, place: _Place) -> str:
     return (
         f"<g><title>{escape(hover)}</title>"
         f'<rect x="{x:.1f}" y="{y:.1f}" width="{_WIDTH}" height="{_HEIGHT}" rx="{radius}" {style}{dashed}/>'
-        + _text(node.title, x, y + 22, 12.5, "#222", bold=True)
+        + _text(node.title, x, y + (22 if first or second else 33), 12.5, "#222", bold=True)
         + _text(first, x, y + 37, 10.5, "#555")
         + _text(second, x, y + 50, 10.5, _LOST if lost else "#555")
         + "</g>"

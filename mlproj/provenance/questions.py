@@ -20,6 +20,7 @@ from mlproj.provenance.trace import (
     Trace,
     Version,
     listed,
+    moment,
     plural,
 )
 
@@ -163,7 +164,7 @@ def _brought(file: File) -> str:
     if file.source is not None:
         said += f", imported from {file.source}"
     if file.brought is not None:
-        said += f", brought by {file.brought.by} on {file.brought.at[:10]} (commit {file.brought.id[:12]})"
+        said += f", brought by {file.brought.by} at {moment(file.brought.at)} (commit {file.brought.id[:12]})"
     return said
 
 
@@ -251,7 +252,8 @@ def served(version: Version) -> str:
     if not found.count:
         return f"version {version.number}: no prediction in the log"
     more = "" if found.complete else "more than "
-    span = f" from {found.first} to {found.last}" if found.complete else f", the first at {found.first}"
+    first, last = moment(found.first), moment(found.last)
+    span = f" from {first} to {last}" if found.complete else f", the first at {first}"
     return f"version {version.number}: {more}{plural(found.count, 'prediction')}{span}"
 
 

@@ -372,6 +372,17 @@ def listed(names: Iterable[str], *, most: int = 4) -> str:
     return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
 
 
+def moment(at: str | None) -> str:
+    """A time as people write it, in UTC where it is so; the zone that git wrote is kept."""
+    if at is None:
+        return "a time that was not recorded"
+    text = at.replace("T", " ")
+    for ending in ("Z", "+00:00"):
+        if text.endswith(ending):
+            return f"{text.removesuffix(ending)[:19]} UTC"
+    return text
+
+
 def plural(count: int, one: str, many: str | None = None) -> str:
     """`1 row`, `1,409 rows`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
