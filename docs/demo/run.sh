@@ -98,6 +98,7 @@ run mlproj
 body=$(python3 -c 'import json; print(json.dumps(json.load(open("models/package/package.json"))["example"]))')
 printf '\n$ curl %s/predict -d %s\n' "$url" "'$body'"
 curl --silent --show-error "$url/predict" -d "$body"
+echo
 
 say "Where to look"
 cat <<EOF
