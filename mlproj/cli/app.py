@@ -78,6 +78,7 @@ def table() -> typer.Typer:
         new,
         serve,
         stage,
+        trace,
         upgrade,
     )
 
@@ -121,6 +122,7 @@ def table() -> typer.Typer:
     app.command("feedback")(feedback.feedback)
     app.command("predictions")(feedback.predictions)
     app.command("serve")(serve.serve)
+    app.command("trace")(trace.trace)
     app.command("doctor")(doctor.doctor)
     return app
 
