@@ -111,9 +111,10 @@ def run(root: Path, *, template: Template, ask: Ask, dry_run: bool, say: Say) ->
         lock_file, needed = _lock_file(root), _needed(root, answers)
         if lock_file in yours and _SOURCES[answers.env_manager] in touched:
             touched.append(lock_file)
-        started = worktree.begin(repository, version=template.version, tree=whole, paths=touched)
-        with _undone_on_failure(repository, started):
-            worktree.apply(repository, started, merged.conflicts)
+        with _undone_on_failure(repository):
+            worktree.apply(
+                repository, version=template.version, tree=whole, paths=touched, conflicts=merged.conflicts
+            )
             if lock_file not in touched or needed == _needed(root, answers):
                 return result
             return replace(result, left=_remade(root, lock_file, answers, say, is_clean=not merged.conflicts))
@@ -127,7 +128,8 @@ def abort(root: Path) -> str:
     repository = Repository.of(root)
     with _alone(root, False):
         found = worktree.underway(repository)
-        if found is None:
+        if found is None or not worktree.is_pending(repository, found):
+            worktree.forget(repository)
             raise ConfigError(
                 "no upgrade is waiting to be committed, so there is nothing to undo",
                 hint="one that is committed is undone by `git revert COMMIT`",
@@ -295,14 +297,18 @@ def _clear(repository: Repository) -> None:
             f"an upgrade to the template of mlproj {found.version} {state}",
             hint="commit it, or undo it with `mlproj upgrade --abort`",
         )
+    else:
+        worktree.forget(repository)  # the user has put everything back themselves
 
 
 @contextlib.contextmanager
-def _undone_on_failure(repository: Repository, started: worktree.Underway) -> Iterator[None]:
+def _undone_on_failure(repository: Repository) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        worktree.undo(repository, started)
+        started = worktree.underway(repository)
+        if started is not None:
+            worktree.undo(repository, started)
         raise
 
 

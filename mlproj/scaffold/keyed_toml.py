@@ -33,7 +33,9 @@ def read(text: str) -> Item:
     def close() -> None:
         nonlocal table
         if table is not None:
-            key = table.key + (repr([child.value for child in inside]) if table.key.startswith("array") else "")
+            key = table.key + (
+                repr([child.value for child in inside]) if table.key.startswith("array") else ""
+            )
             values = {child.key: child.value for child in inside}
             top.append(replace(table, key=key, value=values, children=unique(inside)))
         table = None

@@ -19,6 +19,7 @@ from mlproj.base.errors import ConfigError
 from mlproj.scaffold.trees import Conflict, Repository
 
 _RECORD = "mlproj-upgrade.json"
+_OURS = "mlproj "
 _SHOWN = 10
 
 
@@ -43,6 +44,14 @@ def underway(repository: Repository) -> Underway | None:
         return None
     is_ours = found.head == repository.head and found.root == repository.prefix
     return found if is_ours else None
+
+
+def is_pending(repository: Repository, started: Underway) -> bool:
+    """Whether something of the upgrade is still there to be committed or undone."""
+    if not started.is_applied:
+        return True
+    done = git.git(repository.root, "diff", "--cached", "--quiet", started.head, "--", ".", check=False)
+    return done.returncode != 0
 
 
 def refuse_changes(repository: Repository) -> None:
@@ -92,32 +101,28 @@ def is_untouched(repository: Repository, started: Underway) -> bool:
     return all(name in known.get(path, ()) for path, name in zip(there, names.split(), strict=True))
 
 
-def begin(repository: Repository, *, version: str, tree: str, paths: Sequence[str]) -> Underway:
-    """Record what is going to be touched: `paths`, relative to the project, become as `tree` has them."""
-    whole = tuple(repository.prefix + path for path in paths)
+def apply(
+    repository: Repository, *, version: str, tree: str, paths: Sequence[str], conflicts: Sequence[Conflict]
+) -> None:
+    """Make the work tree and the index what `tree`, of the whole repository, and the conflicts say.
+
+    `paths`, relative to the project, are all that differs. The index is replaced in one step, conflicts and
+    all: there is no moment at which a file with marks in it could be committed as if it were resolved.
+    """
     started = Underway(
         head=repository.head,
         root=repository.prefix,
         version=version,
         tree=tree,
-        paths=whole,
+        paths=tuple(repository.prefix + path for path in paths),
         is_applied=False,
     )
-    _write(repository, started)
-    return started
-
-
-def apply(repository: Repository, started: Underway, conflicts: Sequence[Conflict]) -> None:
-    """Make the work tree and the index what the upgrade's tree and the conflicts say.
-
-    The index is replaced in one step, conflicts and all: there is no moment at which a file with marks in it
-    could be committed as if it were resolved.
-    """
     with _index_held(repository) as index:
+        _write(repository, started)
         env = {"GIT_INDEX_FILE": str(index)}
         # The index may be a copy whose times are another file's, as in a repository that was copied.
         git.git(repository.root, "update-index", "-q", "--refresh", env=env, check=False)
-        git.git(repository.root, "read-tree", "-m", "-u", repository.head, started.tree, env=env)
+        git.git(repository.root, "read-tree", "-m", "-u", repository.head, tree, env=env)
         lines = ""
         for conflict in conflicts:
             path = repository.prefix + conflict.path
@@ -135,6 +140,10 @@ def undo(repository: Repository, started: Underway) -> None:
     with _index_held(repository) as index:
         env = {"GIT_INDEX_FILE": str(index), "GIT_LITERAL_PATHSPECS": "1"}
         gone = [path for path in started.paths if path not in before]
+        if started.is_applied:
+            # What the upgrade added is in the index; a file that is not came later, and is the user's.
+            there = set(git.git(top, "ls-files", "-z", env=env).stdout.split("\0")[:-1])
+            gone = [path for path in gone if path in there]
         git.git(
             top,
             *("update-index", "-z", "--force-remove", "--stdin"),
@@ -169,13 +178,15 @@ def _index_held(repository: Repository) -> Iterator[Path]:
     lock = repository.index.with_name(f"{repository.index.name}.lock")
     copy = repository.index.with_name("mlproj-index")
     try:
-        os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        _take(lock)
     except FileExistsError:
         raise ConfigError(
             f"another git works in this repository, or one was killed: `{lock}` is there",
             hint=f"if no git runs, remove it: `rm {lock}`; then run the command again",
         ) from None
     try:
+        # What one that was killed left behind.
+        files.remove(copy.with_name(f"{copy.name}.lock"))
         shutil.copy2(repository.index, copy)
         yield copy
         copy.replace(repository.index)
@@ -183,6 +194,29 @@ def _index_held(repository: Repository) -> Iterator[Path]:
         files.remove(copy)
         files.remove(copy.with_name(f"{copy.name}.lock"))
         files.remove(lock)
+
+
+def _take(lock: Path) -> None:
+    """Make git's lock file, saying whose it is; one of an mlproj that is dead is taken over."""
+    try:
+        said = lock.read_text(encoding="utf-8")
+        if said.startswith(_OURS) and not _is_alive(int(said[len(_OURS) :])):
+            files.remove(lock)
+    except (OSError, ValueError):
+        pass  # none is there, or it is git's
+    descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(f"{_OURS}{os.getpid()}\n")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _top(repository: Repository) -> Path:
