@@ -18,43 +18,30 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from mlproj.base import files
 from mlproj.base.errors import MlprojError
 from mlproj.project import POSTGRES
-from mlproj.serving import admin, shipping, store
-from mlproj.serving.deployment import (
-    CANARY,
-    KEPT,
-    PRIMARY,
-    SHADOW,
-    Deployment,
-    Place,
-    Route,
-    Standing,
-    State,
-    Version,
-)
-from mlproj.serving.settings import NODE, TOKEN, Settings, node_name
+from mlproj.serving import admin, briefing, children, shipping, store, workers
+from mlproj.serving.briefing import Live
+from mlproj.serving.deployment import PRIMARY, Place, Standing, State, Version
+from mlproj.serving.gateway_process import Gateway
+from mlproj.serving.settings import NODE, Settings, node_name
 from mlproj.serving.store import Store
+from mlproj.serving.workers import Key, Worker
 
 if TYPE_CHECKING:
     from mlproj.serving.postgres import Election
 
-WORKER = Path(__file__).with_name("worker.py")
 _TICK_S = 0.2
 # How often a store that other machines write to is read.
 _SHARED_TICK_S = 0.5
 # For what the log still has to be shipped at the end.
 _SHIP_S = 5.0
-_LOAD_S = 120.0
 _DRAIN_S = 30.0
-_BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-# One that has run this long has recovered: its next crash is a first one.
-_STEADY_S = 60.0
 _BACKLOG = 2048
 
 
@@ -76,52 +63,6 @@ class Controller(Protocol):
 Said = TypeVar("Said")
 # Has a version on this machine, which may take minutes. Runs in a thread.
 Prepare = Callable[[Version], Place]
-
-
-@dataclass(frozen=True)
-class Key:
-    """A worker: a shadow's runs with what the machine has to spare, so it is not the one that answers."""
-
-    version: int
-    background: bool
-
-
-@dataclass
-class Worker:
-    key: Key
-    socket: Path
-    process: asyncio.subprocess.Process | None = None
-    ready: Mapping[str, Any] | None = None
-    ready_at: float = 0.0
-    since: float = 0.0
-    error: str = ""
-    failures: int = 0
-    restarts: int = 0
-    place: Place | None = None
-    not_before: float = 0.0
-    leaving: bool = False
-    told: bool = False
-    task: asyncio.Task[None] | None = None
-
-
-@dataclass
-class Gateway:
-    process: asyncio.subprocess.Process | None = None
-    control: asyncio.StreamWriter | None = None
-    is_ready: bool = False
-    applied: int = 0
-    failures: int = 0
-    started_at: float = 0.0
-    stats: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Live:
-    """A route with all that a gateway is told of it."""
-
-    route: Route
-    deployment: Deployment
-    version: Version
 
 
 class Badge:
@@ -174,9 +115,7 @@ class Supervisor:
         self._news = asyncio.Event()
         self._shipping: asyncio.subprocess.Process | None = None
         self._workers: dict[Key, Worker] = {}
-        self._gateway = Gateway()
-        self._generation = 0
-        self._sent: str = ""
+        self._gateway = Gateway(home, listener)
         self._poked = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -203,7 +142,7 @@ class Supervisor:
         try:
             async with server:
                 self._begin_shipping()
-                self._spawn(self._keep_gateway())
+                self._spawn(self._gateway.keep(self._stopping, began=self._poked.set, hung=self._hung))
                 self._spawn(self._keep_reading())
                 self._spawn(self._keep_looking())
                 self._spawn(self._keep_sealing())
@@ -254,14 +193,14 @@ class Supervisor:
                 self._read_at = asked
                 self._poked.set()
                 if fault:
-                    _say("the deployments can be read again")
+                    children.say("the deployments can be read again")
                 fault = ""
                 if await self._tell_store(standing):
                     continue
             except MlprojError as error:
                 # What runs goes on as it is until the store can be read again.
                 if not fault:
-                    _say(f"the deployments cannot be read: {error}")
+                    children.say(f"the deployments cannot be read: {error}")
                 fault = str(error)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), tick_s)
@@ -286,21 +225,23 @@ class Supervisor:
         live = self._in_force(standing)
         wanted = self._wanted(standing, live)
         for key in wanted - self._workers.keys():
-            name = f"v{key.version}{'b' if key.background else ''}.sock"
-            self._workers[key] = Worker(key=key, socket=self._folder / name)
+            self._workers[key] = Worker(key=key, socket=self._folder / key.socket_name)
         for worker in self._workers.values():
             worker.leaving = worker.key not in wanted
             worker.told = worker.told and worker.leaving
             if not worker.leaving and worker.task is None and time.monotonic() >= worker.not_before:
-                worker.task = self._spawn(self._keep_worker(worker))
-        await self._tell_gateway(live)
+                worker.task = self._spawn(worker.live(self._place, self._settings, self._poke))
+        brief = briefing.brief(
+            live, self._workers, model=self._model, node=self._node, settings=self._settings
+        )
+        await self._gateway.tell(brief)
         for key, worker in list(self._workers.items()):
             if worker.leaving and worker.task is None:
                 del self._workers[key]
-            elif worker.leaving and not worker.told and self._gateway.applied == self._generation:
+            elif worker.leaving and not worker.told and self._gateway.is_current:
                 worker.told = True
                 # What the gateway had sent before it knew is answered within a deadline.
-                asyncio.get_running_loop().call_later(self._settings.timeout_s, _terminate, worker)
+                asyncio.get_running_loop().call_later(self._settings.timeout_s, worker.leave)
 
     def _in_force(self, standing: Standing) -> dict[str, Live]:
         """By role, what answers here. The machine that loads a version first gives it its route; on the
@@ -323,11 +264,11 @@ class Supervisor:
 
     def _wanted(self, standing: Standing, live: Mapping[str, Live]) -> set[Key]:
         routes = standing.routes
-        wanted = {_key(route.role, route.version, routes) for route in routes.values()}
-        wanted |= {_key(role, each.route.version, routes) for role, each in live.items()}
+        wanted = {workers.key(route.role, route.version, routes) for route in routes.values()}
+        wanted |= {workers.key(role, each.route.version, routes) for role, each in live.items()}
         active = standing.active
         if active is not None and active.state is State.STARTING:
-            wanted.add(_key(active.mode, active.version, routes))
+            wanted.add(workers.key(active.mode, active.version, routes))
         return wanted
 
     async def _start_deployments(self, standing: Standing) -> bool:
@@ -336,7 +277,7 @@ class Supervisor:
         if active is None or active.state is not State.STARTING:
             return False
         number = active.id
-        worker = self._workers.get(_key(active.mode, active.version, standing.routes))
+        worker = self._workers.get(workers.key(active.mode, active.version, standing.routes))
         if worker is not None and worker.ready is not None:
             share = float((active.plan.get("shares") or [1.0])[0])
             await self._in_store(lambda opened: opened.loaded(number, share=share))
@@ -347,182 +288,12 @@ class Supervisor:
             return True
         return False
 
-    # The gateway
+    # The workers
 
-    def _routes(self, live: Mapping[str, Live]) -> dict[str, Any]:
-        """What the gateway has to know, without its number."""
-        present = {role: live[role] for role in (PRIMARY, CANARY, SHADOW, KEPT) if role in live}
-        routes = [self._route(role, one, live) for role, one in present.items()]
-        keys = (_key(role, one.route.version, live) for role, one in present.items())
-        places = [worker.place for key in keys if (worker := self._workers.get(key)) and worker.place]
-        package = str(places[0].folder) if places else None
-        alone = PRIMARY not in live and SHADOW in live
-        return {
-            "op": "routes",
-            "node": self._node,
-            "settings": {
-                "model": self._model,
-                "timeout_s": self._settings.timeout_s,
-                "queue": self._settings.queue,
-                "max_body": int(self._settings.max_body_mb * 1_000_000),
-                "log_policy": str(self._settings.log_policy),
-                "token": self._settings.token,
-                "package": package,
-                "entity": _entity(package),
-            },
-            # With nothing live, a shadow stands in for it: it is asked, recorded, and tells nobody.
-            "routes": [
-                {**route, "role": PRIMARY, "automation": "shadow"} if alone else route for route in routes
-            ],
-        }
-
-    def _route(self, role: str, one: Live, live: Mapping[str, Live]) -> dict[str, Any]:
-        route, deployment = one.route, one.deployment
-        worker = self._workers.get(_key(role, route.version, live))
-        ready = worker is not None and worker.ready is not None
-        return {
-            "role": role,
-            "version": route.version,
-            "run": one.version.run,
-            "deployment": route.deployment,
-            "share": route.share,
-            "salt": deployment.salt,
-            "automation": deployment.automation,
-            "defer_below": deployment.defer_below,
-            "socket": str(worker.socket) if worker is not None and ready else None,
-            "engine": worker.ready["engine"] if worker is not None and worker.ready is not None else "",
-        }
-
-    async def _tell_gateway(self, live: Mapping[str, Live]) -> None:
-        said = self._routes(live)
-        text = json.dumps(said, sort_keys=True)
-        if text == self._sent or self._gateway.control is None:
-            return
-        self._sent = text
-        self._generation += 1
-        await self._send({**said, "generation": self._generation})
-
-    async def _send(self, said: Mapping[str, Any]) -> None:
-        control = self._gateway.control
-        if control is not None:
-            with contextlib.suppress(ConnectionError):
-                control.write(json.dumps(said).encode() + b"\n")
-                await control.drain()
-
-    async def _keep_gateway(self) -> None:
-        while not self._stopping.is_set():
-            await self._run_gateway()
-            if self._stopping.is_set():
-                return
-            gateway = self._gateway
-            if time.monotonic() - gateway.started_at > _STEADY_S:
-                gateway.failures = 0
-            code = gateway.process.returncode if gateway.process else None
-            _say(f"the gateway ended with {code}; it is started again")
-            await asyncio.sleep(_BACKOFF_S[min(gateway.failures, 4)])
-            gateway.failures += 1
-
-    async def _run_gateway(self) -> None:
-        ours, theirs = socket.socketpair()
-        gateway = self._gateway
-        gateway.is_ready, gateway.started_at = False, time.monotonic()
-        with theirs:
-            gateway.process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "mlproj.serving.gateway"),
-                *("--listen-fd", str(self._listener.fileno())),
-                *("--control-fd", str(theirs.fileno()), "--home", str(self._home)),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(self._listener.fileno(), theirs.fileno()),
-                # Ctrl-C in a terminal goes to the whole group; the supervisor is the one who decides.
-                start_new_session=True,
-            )
-        reader, gateway.control = await asyncio.open_connection(sock=ours)
-        self._sent = ""
-        self._poked.set()
-        try:
-            while line := await reader.readline():
-                self._heard(json.loads(line))
-        except ConnectionError:
-            pass
-        finally:
-            gateway.is_ready = False
-            gateway.control.close()
-            gateway.control = None
-            await gateway.process.wait()
-
-    def _heard(self, said: Mapping[str, Any]) -> None:
-        match said.get("op"):
-            case "ready":
-                self._gateway.is_ready = True
-            case "applied":
-                self._gateway.applied = int(said["generation"])
-            case "stats":
-                self._gateway.stats = said
-            case "hung":
-                for worker in self._workers.values():
-                    if worker.key.version == said.get("version") and worker.process is not None:
-                        _say(f"version {worker.key.version} did not answer in time: it is killed")
-                        worker.error = "it did not answer in time"
-                        with contextlib.suppress(ProcessLookupError):
-                            worker.process.kill()
-
-    # Workers
-
-    async def _keep_worker(self, worker: Worker) -> None:
-        """One life of a worker; the next begins after a pause that grows."""
-        try:
-            await self._run_worker(worker)
-        finally:
-            was_ready, worker.ready, worker.process = worker.ready, None, None
-            lasted = time.monotonic() - worker.ready_at if was_ready is not None else 0.0
-            if not worker.leaving and not self._stopping.is_set():
-                worker.failures = 1 if lasted > _STEADY_S else worker.failures + 1
-                worker.restarts += 1
-                pause = _BACKOFF_S[min(worker.failures - 1, len(_BACKOFF_S) - 1)]
-                worker.not_before = time.monotonic() + pause
-                _say(f"the worker of version {worker.key.version} ended: {worker.error}")
-            worker.task = None
-            self._poke()
-
-    async def _run_worker(self, worker: Worker) -> None:
-        worker.error = ""
-        try:
-            worker.place = place = await self._place(worker.key.version)
-        except MlprojError as error:
-            worker.error = str(error)
-            return
-        worker.socket.unlink(missing_ok=True)
-        try:
-            worker.process = await asyncio.create_subprocess_exec(
-                *(str(place.python), "-P", str(WORKER), str(place.folder)),
-                *("--socket", str(worker.socket), "--max-rows", str(self._settings.max_rows)),
-                *("--memory-mb", str(self._settings.memory_mb)),
-                *(["--background"] if worker.key.background else []),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env=_environment(),
-                start_new_session=True,
-            )
-        except OSError as error:
-            worker.error = f"`{place.python}` cannot be started: {error.strerror}"
-            return
-        process = worker.process
-        assert process.stdout is not None
-        try:
-            line = await asyncio.wait_for(process.stdout.readline(), _LOAD_S)
-        except TimeoutError:
-            worker.error = f"it was not ready within {_LOAD_S:.0f} s"
-            process.kill()
-            await process.wait()
-            return
-        said = _parsed(line)
-        if said.get("ready"):
-            worker.ready, worker.ready_at, worker.since = said, time.monotonic(), time.time()
-            self._poke()
-        else:
-            worker.error = str(said.get("error") or "it ended before it was ready")
-        code = await process.wait()
-        worker.error = worker.error or (f"killed by signal {-code}" if code < 0 else f"exit code {code}")
+    def _hung(self, version: int) -> None:
+        for worker in self._workers.values():
+            if worker.key.version == version:
+                worker.hung()
 
     async def _place(self, number: int) -> Place:
         """Where a version lies on this machine, brought here first if need be."""
@@ -558,11 +329,10 @@ class Supervisor:
             code = await self._shipping.wait()
             if self._stopping.is_set():
                 return
-            failures = 0 if time.monotonic() - began > _STEADY_S else failures + 1
-            _say(f"shipping the log ended with {code}; it is started again")
+            failures = 0 if time.monotonic() - began > children.STEADY_S else failures + 1
+            children.say(f"shipping the log ended with {code}; it is started again")
             with contextlib.suppress(TimeoutError):
-                pause = _BACKOFF_S[min(failures, len(_BACKOFF_S) - 1)]
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                await asyncio.wait_for(self._stopping.wait(), children.pause_s(failures))
 
     async def _keep_looking(self) -> None:
         """Ask the controller once a second; a look that fails is said, and tried again."""
@@ -582,7 +352,7 @@ class Supervisor:
                 # A rollout that cannot be judged stays where it is; the traffic must not suffer for it.
                 said = f"the rollout could not be judged: {type(error).__name__}: {error}"
                 if said != fault:
-                    _say(said + "".join(traceback.format_tb(error.__traceback__)[-2:]))
+                    children.say(said + "".join(traceback.format_tb(error.__traceback__)[-2:]))
                 fault = said
             self._poked.set()
             with contextlib.suppress(TimeoutError):
@@ -609,7 +379,7 @@ class Supervisor:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            said = _parsed(await asyncio.wait_for(reader.readline(), 5.0))
+            said = children.parsed(await asyncio.wait_for(reader.readline(), 5.0))
             writer.write(json.dumps(self._do(str(said.get("op")))).encode() + b"\n")
             await writer.drain()
         except (TimeoutError, ConnectionError, ValueError):
@@ -633,39 +403,25 @@ class Supervisor:
                 "pid": self._gateway.process.pid if self._gateway.process else None,
                 "ready": self._gateway.is_ready
                 and self._standing is not None
-                and self._gateway.applied == self._generation
+                and self._gateway.is_current
                 and self._done_at == self._asked,
                 "stats": self._gateway.stats,
             },
-            "workers": [self._about(worker) for worker in self._workers.values()],
-        }
-
-    def _about(self, worker: Worker) -> dict[str, Any]:
-        return {
-            "version": worker.key.version,
-            "background": worker.key.background,
-            "pid": worker.process.pid if worker.process else None,
-            "ready": worker.ready is not None,
-            "engine": worker.ready["engine"] if worker.ready is not None else None,
-            "seconds": worker.ready["seconds"] if worker.ready is not None else None,
-            "restarts": worker.restarts,
-            "error": worker.error,
+            "workers": [worker.about() for worker in self._workers.values()],
         }
 
     async def _drain(self) -> None:
         """Let the gateway answer what it has accepted, then end the workers."""
-        await self._send({"op": "drain"})
-        gateway = self._gateway.process
-        if gateway is not None:
-            await _ended(gateway, _DRAIN_S)
+        await self._gateway.drain(_DRAIN_S)
         self._listener.close()
+        for worker in self._workers.values():
+            worker.leaving = True
         # All that will be logged has been: the last of it is shipped while the workers end.
         ending = [worker.process for worker in self._workers.values()] + [self._shipping]
-        children = [process for process in ending if process is not None]
-        for process in children:
-            with contextlib.suppress(ProcessLookupError):
-                process.terminate()
-        await asyncio.gather(*(_ended(process, _SHIP_S) for process in children))
+        running = [process for process in ending if process is not None]
+        for process in running:
+            children.terminate(process)
+        await asyncio.gather(*(children.ended(process, _SHIP_S) for process in running))
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -680,7 +436,7 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None and not self._stopping.is_set():
             # One of its keepers is gone: better an end that a service manager sees than half a supervisor.
-            _say(f"stopping: {task.exception()!r}")
+            children.say(f"stopping: {task.exception()!r}")
             self._stopping.set()
             self._poked.set()
 
@@ -701,51 +457,6 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.setblocking(False)
     return listener
-
-
-def _key(role: str, version: int, routes: Mapping[str, object]) -> Key:
-    """The worker for a role. A shadow with nothing live beside it is the one that is waited for."""
-    return Key(version, role == SHADOW and PRIMARY in routes)
-
-
-def _entity(package: str | None) -> str | None:
-    """The field that says whose request it is."""
-    said = files.read_json(Path(package) / "package.json") if package else None
-    return said.get("entity") if isinstance(said, dict) else None
-
-
-def _terminate(worker: Worker) -> None:
-    if worker.leaving and worker.process is not None:
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.terminate()
-
-
-async def _ended(process: asyncio.subprocess.Process, patience_s: float) -> None:
-    try:
-        await asyncio.wait_for(process.wait(), patience_s)
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-def _environment(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """A worker sees its own environment only, and no secret; the caches of Python are its friends."""
-    foreign = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", TOKEN, POSTGRES)
-    return {name: value for name, value in environ.items() if name not in foreign}
-
-
-def _parsed(line: bytes) -> Mapping[str, Any]:
-    try:
-        said = json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-    return said if isinstance(said, dict) else {}
-
-
-def _say(text: str) -> None:
-    stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-    print(f"{stamp} {text}", file=sys.stderr, flush=True)
 
 
 def run(
