@@ -99,7 +99,7 @@ class Pairs:
         """Feedback about a primary's answer: the truth, or what a person decided."""
         if said.kind == Kind.DECISION:
             self.decided(record, said.value)
-        else:
+        elif said.kind == Kind.LABEL:
             self.label(record, said.value)
 
     def decided(self, record: Record, decision: object) -> None:

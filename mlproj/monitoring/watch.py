@@ -118,6 +118,9 @@ class Watch:
         """Feedback about a record; decisions are no truth, see `pairs.py`."""
         if said.kind == Kind.LABEL:
             self.label(record, said.value, arrived_us=said.arrived_us)
+        elif said.kind == Kind.METRIC:
+            metric, _, value = said.value.rpartition("=")
+            self.business(record, metric, float(value), arrived_us=said.arrived_us)
 
     def label(self, record: Record, truth: object, *, arrived_us: int) -> None:
         """The truth about a record; the last one told before the answer is mature counts."""

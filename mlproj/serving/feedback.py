@@ -1,4 +1,4 @@
-"""What people tell about predictions later: the truth, or what a person decided.
+"""What people tell about predictions later: the truth, what a person decided, what it did for the business.
 
 An append-only SQLite database, `feedback.db`, written by the gateway and by `mlproj feedback` at the same
 time. Nothing is refused for coming late, twice, or before its prediction can be seen: the same feedback
@@ -11,6 +11,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -28,7 +29,7 @@ from mlproj.serving.record import Feedback, Kind
 _WAIT_S = 10.0
 _SHOWN_ERRORS = 50
 _PAGE = 10_000
-_FIELDS = ("prediction_id", "entity", "since", "until", "label", "decision", "at", "source")
+_FIELDS = ("prediction_id", "entity", "since", "until", *Kind, "value", "at", "source")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS feedback (
@@ -109,11 +110,12 @@ class Store:
             subject, values = _SUBJECTS[item.prediction_id is None], _row(item, now_us)
             last = self._connection.execute(
                 f"SELECT seq, value FROM feedback WHERE {subject} AND kind = ? AND source = ?"
-                " ORDER BY seq DESC LIMIT 1",
+                " AND (kind <> 'metric' OR substr(value, 1, length(?)) = ?) ORDER BY seq DESC LIMIT 1",
                 (
                     *([item.prediction_id] if item.prediction_id is not None else values[2:5]),
                     item.kind.value,
                     item.source,
+                    *(item.value.partition("=")[0] + "=",) * 2,
                 ),
             ).fetchone()
             if last is None or last[1] != item.value:
@@ -175,8 +177,8 @@ def read(file: Path, *, source: str | None = None) -> list[Feedback]:
             shown += f"\n    and {more:,} more"
         raise ConfigError(
             f"`{file}` has {lines}; nothing was imported:\n{shown}",
-            hint="a line names `prediction_id`, or `entity` with `since` and `until`; says `label` or "
-            "`decision`; and may say `at` and `source`",
+            hint="a line names `prediction_id`, or `entity` with `since` and `until`; says `label`, "
+            "`decision`, or `metric` and `value`; and may say `at` and `source`",
         )
     return found
 
@@ -184,9 +186,9 @@ def read(file: Path, *, source: str | None = None) -> list[Feedback]:
 def parse(fields: Mapping[str, Any], *, source: str) -> Feedback:
     """One feedback from its fields, as in a line of a file or in the body of `POST /feedback`.
 
-    `prediction_id`, or `entity` with the times `since` (included) and `until` (not); `label` or `decision`;
-    `at`, when that became so (default: when it is kept), and `source`. Times are ISO 8601, in UTC where they
-    name no zone. Raises ConfigError saying what is wrong.
+    `prediction_id`, or `entity` with the times `since` (included) and `until` (not); `label`, `decision`, or
+    a business `metric` with its `value`; `at`, when that became so (default: when it is kept), and `source`.
+    Times are ISO 8601, in UTC where they name no zone. Raises ConfigError saying what is wrong.
     """
     for name in fields:
         if name not in _FIELDS:
@@ -197,11 +199,13 @@ def parse(fields: Mapping[str, Any], *, source: str) -> Feedback:
     given = {name: value for name, value in fields.items() if value is not None and value != ""}
     kinds = [kind for kind in Kind if kind.value in given]
     if len(kinds) != 1:
-        raise ConfigError("one of `label` and `decision` is wanted" + (", not both" if kinds else ""))
+        raise ConfigError(
+            "one of `label`, `decision` and `metric` is wanted" + (", not two" if kinds else "")
+        )
     prediction, window = _subject(given)
     return Feedback(
         kind=kinds[0],
-        value=_value(given[kinds[0].value], kinds[0].value),
+        value=_said(given, kinds[0]),
         at_us=_time(given, "at") if "at" in given else 0,
         source=_text(given, "source") if "source" in given else source,
         prediction_id=prediction,
@@ -209,6 +213,23 @@ def parse(fields: Mapping[str, Any], *, source: str) -> Feedback:
         since_us=window[1],
         until_us=window[2],
     )
+
+
+def _said(given: Mapping[str, Any], kind: Kind) -> str:
+    if kind is not Kind.METRIC:
+        if "value" in given:
+            raise ConfigError("`value` belongs to a `metric`")
+        return _value(given[kind.value], kind.value)
+    name = _text(given, "metric").strip()
+    if "=" in name:
+        raise ConfigError(f"`{name}` is not the name of a metric: it has an `=` in it")
+    try:
+        number = float(given["value"])
+    except (KeyError, TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(f"the `metric` `{name}` needs its number as `value`")
+    return f"{name}={number!r}"
 
 
 def _subject(given: Mapping[str, Any]) -> tuple[int | None, tuple[str | None, int | None, int | None]]:

@@ -333,10 +333,13 @@ def _feedback() -> dict[str, Any]:
     one = {
         "type": "object",
         "additionalProperties": False,
-        "description": "`prediction_id`, or `entity` with `since` and `until`; and `label` or `decision`.",
+        "description": "`prediction_id`, or `entity` with `since` and `until`; and `label`, `decision`, "
+        "or a business `metric` with its `value`.",
         "properties": {
             **dict.fromkeys(("prediction_id", "entity", "since", "until", "at", "source"), text),
             **dict.fromkeys(("label", "decision"), value),
+            "metric": {"type": "string", "pattern": "^[^=]*$"},
+            "value": {"type": ["number", "string"]},
         },
         "example": {"prediction_id": "06awk8s1c0400", "label": "Yes"},
     }

@@ -53,8 +53,14 @@ COLUMNS = Record._fields
 
 
 class Kind(StrEnum):
+    """What was told: the truth, a person's decision, or a number that a business target speaks of.
+
+    The value of the last is the target's metric and the number, `retained_customers=1`.
+    """
+
     LABEL = "label"
     DECISION = "decision"
+    METRIC = "metric"
 
 
 @dataclass(frozen=True, kw_only=True)

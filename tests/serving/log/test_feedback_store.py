@@ -118,6 +118,23 @@ def test_json_lines_keep_what_kind_of_label_it_was(tmp_path: Path) -> None:
     assert read[-1].entity == "7590"
 
 
+def test_what_an_answer_did_for_the_business_is_told_by_metric(tmp_path: Path) -> None:
+    file = tmp_path / "calls.csv"
+    lines = [f"{SHOWN},retained,1", f"{SHOWN},minutes,12.5"]
+    file.write_text("\n".join(["prediction_id,metric,value", *lines]) + "\n")
+    told = feedback.read(file)
+    assert [(one.kind, one.value) for one in told] == [
+        (Kind.METRIC, "retained=1.0"),
+        (Kind.METRIC, "minutes=12.5"),
+    ]
+    store = Store(tmp_path)
+    assert (store.add(told).new, store.add(told).new) == (2, 0), "two metrics are no change of mind"
+    store.close()
+    file.write_text(f"prediction_id,metric,value\n{SHOWN},retained,many\n")
+    with pytest.raises(ConfigError, match="line 2: the `metric` `retained` needs its number as `value`"):
+        feedback.read(file)
+
+
 def test_all_wrong_lines_are_named_together(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(
@@ -138,8 +155,8 @@ def test_all_wrong_lines_are_named_together(tmp_path: Path) -> None:
     assert "9 wrong lines; nothing was imported" in caught.value.message
     for line in (
         "line 2: `abc` is not the id of a prediction",
-        "line 4: one of `label` and `decision` is wanted, not both",
-        "line 5: one of `label` and `decision` is wanted\n",
+        "line 4: one of `label`, `decision` and `metric` is wanted, not two",
+        "line 5: one of `label`, `decision` and `metric` is wanted\n",
         "line 6: an `entity` needs the times `since` and `until`",
         "line 7: `until` is not after `since`",
         "line 9: one of `prediction_id` and `entity` is wanted, not both",
