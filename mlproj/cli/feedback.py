@@ -10,7 +10,7 @@ import typer
 
 from mlproj.base.errors import ConfigError
 
-_FILE = "CSV or JSON lines: prediction_id (or entity, since, until), label (or decision, metric and value), at."
+_FILE = "CSV or JSON lines: prediction_id (or entity, since, until), label (or decision, metric, value), at."
 _SHOWN = 5
 
 
