@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.bench import measuring, shadow
+from tests.bench import measuring, shadow_load
 from tests.bench.live import (
     CACHE,
     MODELS,
@@ -422,7 +422,7 @@ def main() -> None:
             judge(results)
             in_turns(results, asked)
             if not asked.only or "shadow" in asked.only:
-                shadow.measure(root, folder, seconds=asked.seconds, turns=asked.turns)
+                shadow_load.measure(root, folder, seconds=asked.seconds, turns=asked.turns)
 
 
 def repositories(asked: argparse.Namespace, scratch: Path) -> dict[str, Path]:
