@@ -64,10 +64,11 @@ def test_check_prints_versioned_json(project: Path, mlproj: Run) -> None:
 
 def test_everything_works_with_mlproj_out_of_reach(project: Path, tool: Run) -> None:
     assert tool(project, "sh", "-c", "command -v mlproj").returncode != 0
-    again = tool(project, "dvc", "repro")
+    again = tool(project, "dvc", "repro", "evaluate")
     assert again.returncode == 0, again.stderr
     assert "Running stage" not in again.stdout + again.stderr
     for words in (
+        ["dvc", "repro", "package"],
         ["pre-commit", "run", "--all-files"],
         ["python", "-m", "pytest", "-q"],
         ["ruff", "check"],
@@ -189,7 +190,7 @@ def test_uncommitted_code_is_snapshotted_and_the_index_left_alone(project: Path,
 
 def test_a_bare_dvc_repro_is_told_what_it_lacks_and_mended(project: Path, mlproj: Run, tool: Run) -> None:
     edit(project / "params.yaml", "learning_rate: 0.05", "learning_rate: 0.1")
-    assert tool(project, "dvc", "repro").returncode == 0
+    assert tool(project, "dvc", "repro", "evaluate").returncode == 0
     check = mlproj("check", "modeling", cwd=project)
     assert check.returncode == 3
     assert "lacks a snapshot of its uncommitted code" in check.stdout
@@ -201,7 +202,7 @@ def test_a_bare_dvc_repro_is_told_what_it_lacks_and_mended(project: Path, mlproj
 def test_two_runs_of_one_snapshot_give_the_same_numbers(project: Path, tool: Run) -> None:
     reports = [project / "reports" / name for name in ("metrics.json", "evaluation.json", "baseline.json")]
     before = [report.read_text() for report in reports]
-    done = tool(project, "dvc", "repro", "--force")
+    done = tool(project, "dvc", "repro", "--force", "evaluate")
     assert done.returncode == 0, done.stderr
     assert [report.read_text() for report in reports] == before
 

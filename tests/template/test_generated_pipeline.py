@@ -88,7 +88,7 @@ def test_two_runs_give_the_same_metrics_and_a_second_look_at_test_is_counted(
     penguins_copy: Rendered,
 ) -> None:
     before = {name: read(penguins_copy, f"reports/{name}.json") for name in REPORTS}
-    penguins_copy.run("dvc", "repro", "--force")
+    penguins_copy.run("dvc", "repro", "--force", "evaluate")
     assert {name: read(penguins_copy, f"reports/{name}.json") for name in REPORTS} == before
     assert read(penguins_copy, "models/evaluation.json")["test_looks"] == 2
 
@@ -100,12 +100,12 @@ def test_looks_at_test_go_on_being_counted_where_the_store_is_lost(penguins_copy
     params = penguins_copy.root / "params.yaml"
     text = params.read_text(encoding="utf-8")
     params.write_text(text.replace("max_leaf_nodes: 15", "max_leaf_nodes: 7"), encoding="utf-8")
-    penguins_copy.run("dvc", "repro")
+    penguins_copy.run("dvc", "repro", "evaluate")
     now = read(penguins_copy, "models/evaluation.json")
     assert now["test_looks"] == 2
     (models,) = now["scored"].values()
     assert sorted(models) == sorted([before["parent"], now["parent"]])
-    assert "up to date" in penguins_copy.run("dvc", "repro")
+    assert "up to date" in penguins_copy.run("dvc", "repro", "evaluate")
 
 
 def test_the_order_of_the_raw_file_changes_no_split(penguins_copy: Rendered) -> None:
@@ -202,7 +202,7 @@ def test_without_test_its_targets_have_no_value_but_a_reason(penguins_copy: Rend
     params = penguins_copy.root / "params.yaml"
     text = params.read_text(encoding="utf-8")
     params.write_text(text.replace("splits: [dev, test]", "splits: [dev]"), encoding="utf-8")
-    penguins_copy.run("dvc", "repro")
+    penguins_copy.run("dvc", "repro", "evaluate")
     recall = read(penguins_copy, "reports/evaluation.json")["targets"][1]
     assert recall["value"] is None
     assert "evaluate.splits" in recall["reason"]
