@@ -604,7 +604,8 @@ def _serving(world: World, *, verify: bool) -> _Serving:
             known = opened.versions()
             packages = {}
             for each in known:
-                folder = versions.path(project.home, each.number, each.digest)
+                place = opened.place(each)
+                folder = place.folder if place else versions.path(project.home, each.number, each.digest)
                 kept = Kept.LOST
                 if folder.is_dir():
                     kept = Kept.HERE

@@ -282,6 +282,9 @@ def _lose_deployments(copy: Traced) -> None:
 
 def _lose_package(copy: Traced) -> None:
     shutil.rmtree(copy.home / "versions")
+    with closing(sqlite3.connect(copy.home / "serving.db")) as store:
+        store.execute("DELETE FROM places")  # they are those of the project that this is a copy of
+        store.commit()
 
 
 @pytest.mark.parametrize(
