@@ -14,7 +14,7 @@ from typing import Any
 from mlproj.base import files, git
 from mlproj.base import lock as locking
 from mlproj.base.errors import ConfigError, ToolError
-from mlproj.scaffold import copier, environment, lock, upgrade, worktree
+from mlproj.scaffold import copier, environment, keyed, lock, upgrade, worktree
 from mlproj.scaffold.answers import Answers, EnvManager
 from mlproj.scaffold.copier import Template
 from mlproj.scaffold.lock import File
@@ -23,9 +23,6 @@ from mlproj.scaffold.upgrade import Question, Sides
 
 Ask = Callable[[Question], str]
 Say = Callable[[str], None]
-
-# Files to which the user and the template both append.
-KEYED = ("dvc.yaml", "params.yaml", "pyproject.toml")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,7 +216,7 @@ def _offers(repository: Repository, bench: Workbench, parts: Sides) -> str:
 def _committed(root: Path, bench: Workbench, yours: Mapping[str, Any]) -> dict[str, File]:
     """The files merged by key that the user has, unless the work tree holds other bytes than the commit."""
     found = {}
-    for path in KEYED:
+    for path in keyed.FILES:
         blob = yours.get(path)
         if blob is not None and (root / path).is_file():
             found[path] = File(content=(root / path).read_bytes(), executable=blob.mode == "100755")

@@ -13,6 +13,9 @@ from typing import Any
 
 from mlproj.scaffold.keyed_items import Item, Unreadable
 
+# The files, at the root of a repository, to which the user and the template both append.
+FILES = ("dvc.yaml", "params.yaml", "pyproject.toml")
+
 Reader = Callable[[str], Item]
 
 

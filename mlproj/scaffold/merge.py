@@ -9,6 +9,7 @@ from enum import Enum, auto
 from pathlib import Path
 
 from mlproj.base import git
+from mlproj.scaffold import keyed
 from mlproj.scaffold.lock import File, FileClass, classify
 
 
@@ -53,7 +54,7 @@ def merge(root: Path, before: Mapping[str, File], after: Mapping[str, File], *, 
         if mine == old or is_generated:
             results[path], changes[path] = new, Change.REPLACED if new else Change.REMOVED
             continue
-        merged = three_way(mine, old, new) if mine and old and new else None
+        merged = _merged(path, mine, old, new) if mine and old and new else None
         results[path] = merged or new
         changes[path] = Change.MERGED if merged else Change.CONFLICT
     return Merge(results=results, changes=changes)
@@ -63,6 +64,18 @@ def _read(path: Path) -> File | None:
     if not path.is_file():
         return None
     return File(content=path.read_bytes(), executable=bool(path.stat().st_mode & 0o100))
+
+
+def _merged(path: str, mine: File, old: File, new: File) -> File | None:
+    """By lines, and by key where both sides append to the file; None where that leaves a dispute."""
+    lines = three_way(mine, old, new)
+    suffix = Path(path).suffix
+    if path not in keyed.FILES or (lines is not None and keyed.is_sound(suffix, lines.content)):
+        return lines
+    found = keyed.merge(suffix, base=old.content, yours=mine.content, theirs=new.content)
+    if found is None or found.yours != found.theirs:
+        return None
+    return File(content=found.yours, executable=mine.executable)
 
 
 def three_way(mine: File, old: File, new: File) -> File | None:

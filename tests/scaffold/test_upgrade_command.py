@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
 import shutil
 import signal
@@ -222,6 +223,29 @@ def test_a_question_that_is_new_takes_its_default(
     done = mlproj("upgrade", "--defaults", cwd=repository, env=installed({}))
     assert done.returncode == 0, done.stderr
     assert lock.read(repository).answers["docs"] == "mkdocs"
+
+
+def test_a_question_that_is_new_is_asked(repository: Path, installed: Installed) -> None:
+    put(repository, {lock.LOCK: lambda text: text.replace('    "docs": "mkdocs",\n', "")})
+    commit(repository, "from before the question")
+    env = installed({})
+    person, terminal = pty.openpty()
+    with os.fdopen(person, "wb", buffering=0) as typed:
+        typed.write(b"none\n")
+        done = subprocess.run(
+            [sys.executable, "-m", "mlproj", "upgrade"],
+            cwd=repository,
+            env={**os.environ, **env},
+            stdin=terminal,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    os.close(terminal)
+    assert done.returncode == 0, done.stderr
+    assert "Documentation site: mkdocs, none [mkdocs]" in done.stderr
+    assert lock.read(repository).answers["docs"] == "none"
+    assert not (repository / "docs/mkdocs_hooks.py").exists()
 
 
 def edited(root: Path) -> None:
