@@ -65,7 +65,7 @@ def show(found: Trace) -> None:
 
 
 def as_json(found: Trace) -> dict[str, Any]:
-    """The versioned shape of `mlproj trace --json`; see docs/reference/json.md."""
+    """The versioned shape of `mlproj trace --json`; docs/concepts/trace.md has its keys."""
     said = dataclasses.asdict(found)
     for origin in said["origins"]:
         origin["files"] = list(origin["files"].values())

@@ -22,7 +22,7 @@ _FORMATS = ("prov", "openlineage")
 def trace(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help=_SUBJECT)],
     with_: Annotated[list[Path] | None, typer.Option("--with", metavar="PATH", help=_WITH)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For a script; docs/reference/json.md.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="For a script; docs/concepts/trace.md has the keys.")] = False,
     graph: Annotated[Path | None, typer.Option(metavar="FILE.svg", help=_GRAPH)] = None,
     export: Annotated[str | None, typer.Option(metavar="FORMAT", help=_EXPORT)] = None,
     remote: Annotated[bool, typer.Option("--remote", help=_REMOTE)] = False,

@@ -21,6 +21,8 @@ from openlineage.client import event_v2
 from openlineage.client.facet_v2 import dataset_version_dataset, job_type_job
 from prov.model import ProvDocument
 
+from mlproj.base.errors import MlprojError
+from mlproj.provenance import objects as objects_of_dvc
 from mlproj.serving import ids
 from tests.e2e.serving.conftest import Serve, git
 from tests.serving.log import world
@@ -319,6 +321,19 @@ def test_what_is_only_on_the_remote_breaks_nothing(copy: Traced) -> None:
     _lose_cache(copy)
     found = copy.json(copy.prediction)
     assert objects(found)["data/processed/train.parquet"] == "on the remote"
+
+
+def test_a_remote_that_is_no_folder_is_asked_through_the_projects_own_dvc(
+    traced: Traced, project_python: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", traced.env["HOME"])
+    files = {file["path"]: file for file in traced.json("v1")["origins"][0]["files"]}
+    train, model = (str(files[path]["md5"]) for path in ("data/processed/train.parquet", "models/model"))
+    has = objects_of_dvc.ask(traced.root, project_python, "storage", [train, model, "f" * 32])
+    assert {train, model} < has
+    assert "f" * 32 not in has
+    with pytest.raises(MlprojError, match="`nowhere` could not be asked"):
+        objects_of_dvc.ask(traced.root, project_python, "nowhere", [train])
 
 
 def test_a_clone_tells_the_same_of_an_old_answer(copy: Traced) -> None:
