@@ -148,10 +148,11 @@ def _prediction(found: Prediction) -> Iterator[_Branch]:
         yield _Branch(f"answered {value(found.output.get('prediction'))}{sure}{decided}")
     else:
         yield _Branch(f"not answered: status {found.status}, {found.error}")
+    share = f", which had {found.share:.0%} of entities," if found.role == "canary" else ""
     entity = f", for entity {found.entity}" if found.entity is not None else ""
     yield _Branch(
         f"asked at {moment(found.arrived)}, request {found.request}, row {found.row}{entity};"
-        f" answered in {found.latency_ms:.1f} ms"
+        f" answered as {found.role}{share} in {found.latency_ms:.1f} ms"
     )
     if isinstance(found.inputs, dict):
         unseen = f"; never seen in training: {listed(found.unseen)}" if found.unseen else ""

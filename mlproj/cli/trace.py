@@ -11,6 +11,7 @@ from mlproj.base.errors import ConfigError, Exit, nearest
 
 _SUBJECT = "A prediction's id, a version (`v3`), a run, a commit, or a data file (path or MD5)."
 _WITH = "Another project, or its data folder, whose models answered the same request. May be given again."
+_JSON = "For a script; docs/concepts/trace.md has the keys."
 _GRAPH = "Draw it as SVG into this file."
 _EXPORT = "Print it as `prov` (W3C PROV-JSON) or `openlineage` (events, one a line)."
 _REMOTE = "Ask a remote that is no local folder which objects it has; takes seconds."
@@ -22,7 +23,7 @@ _FORMATS = ("prov", "openlineage")
 def trace(
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help=_SUBJECT)],
     with_: Annotated[list[Path] | None, typer.Option("--with", metavar="PATH", help=_WITH)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For a script; docs/concepts/trace.md has the keys.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help=_JSON)] = False,
     graph: Annotated[Path | None, typer.Option(metavar="FILE.svg", help=_GRAPH)] = None,
     export: Annotated[str | None, typer.Option(metavar="FORMAT", help=_EXPORT)] = None,
     remote: Annotated[bool, typer.Option("--remote", help=_REMOTE)] = False,

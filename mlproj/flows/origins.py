@@ -198,9 +198,7 @@ def _find(world: World, run: str, *, is_registered: bool, known: str) -> tuple[_
             known="the work tree holds its manifest, and was read as it is now",
             hint="run `mlproj stage modeling` to keep it",
         )
-        names = frozenset(
-            path.relative_to(root).as_posix() for path in root.rglob("*") if _is_plain(path, root)
-        )
+        names = history.tracked(root)
         return _Place(root=root, commit=None, names=names), "the work tree"
     commit = history.mentions(root, run, lineage.MANIFEST)
     if commit is not None:
@@ -219,13 +217,6 @@ def _find(world: World, run: str, *, is_registered: bool, known: str) -> tuple[_
         hint=fetch,
     )
     return None, None
-
-
-def _is_plain(path: Path, root: Path) -> bool:
-    parts = path.relative_to(root).parts
-    return (
-        parts[0] not in (".git", ".venv", "mlartifacts") and parts[:2] != (".dvc", "cache") and path.is_file()
-    )
 
 
 def _documents(project: Project) -> tuple[str, ...]:
@@ -255,7 +246,7 @@ def _files(
         if path in in_git:
             found[path] = replace(file, kept=Kept.GIT)
             # What is judged later may be judged again; what the model was made from may not differ.
-            if path in made_from and file.md5 not in (None, digest(in_git[path])):
+            if path in made_from and file.md5 is not None and not _is(in_git[path], file.md5):
                 world.broken(
                     Link.CODE if path.endswith(".py") else Link.PIPELINE,
                     f"`{path}` in the snapshot is not the file that the run read or wrote",
@@ -267,6 +258,11 @@ def _files(
     _bring(world, place, found, stages)
     _tell_missing(world, stages, found)
     return found
+
+
+def _is(content: bytes, md5: str) -> bool:
+    """Whether a file in git is the one that DVC saw: git may have folded its line ends, and DVC 2 did."""
+    return md5 in (digest(content), digest(content.replace(b"\r\n", b"\n")))
 
 
 def _hold_against_manifest(

@@ -431,16 +431,20 @@ def _served(
     if len(told) < len(chosen):
         rest = [run for run in chosen if run not in told]
         world.note(f"{len(rest)} more runs, not told here: {listed([run[:8] for run in rest], most=12)}")
-    known = {run: _versions_of(world, serving, run, only) for run in told}
-    counts = _counts(asked, any(known.values()))
     found = []
     for run in told:
-        origin = origins.origin(world, run, known[run], known=_known_of(*known[run]))
+        known = _versions_of(world, serving, run, only)
+        found.append(origins.origin(world, run, known, known=_known_of(*known)))
+    counts = _counts(asked) if any(origin.versions for origin in found) else {}
+    for at, origin in enumerate(found):
         versions = tuple(
-            replace(version, served=counts.get((version.number, run), Served(count=0, first=None, last=None)))
+            replace(
+                version,
+                served=counts.get((version.number, origin.run), Served(count=0, first=None, last=None)),
+            )
             for version in origin.versions
         )
-        found.append(replace(origin, versions=versions))
+        found[at] = replace(origin, versions=versions)
     return _trace(world, kind, subject, origins=tuple(found))
 
 
@@ -450,11 +454,9 @@ def _foremost(serving: _Serving, runs: Sequence[str]) -> list[str]:
     return sorted(runs, key=lambda run: run not in deployed)[:_MOST_ORIGINS]
 
 
-def _counts(asked: _Asked, is_needed: bool) -> Mapping[tuple[int, str], Served]:
-    """How many predictions each version made; nothing is read where nothing was deployed."""
+def _counts(asked: _Asked) -> Mapping[tuple[int, str], Served]:
+    """How many predictions each version made, by its number and run."""
     world, project = asked.world, asked.world.project
-    if not is_needed:
-        return {}
     from mlproj.monitoring import chains
 
     patience_s = None if asked.options.count_all else _PATIENCE_S

@@ -102,6 +102,12 @@ def names(root: Path, commit: str) -> frozenset[str]:
     return frozenset(name for name in said.stdout.split("\0") if name)
 
 
+def tracked(root: Path) -> frozenset[str]:
+    """The paths of the files in the work tree that git has, or would take."""
+    said = git.git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard", check=False)
+    return frozenset(name for name in said.stdout.split("\0") if name)
+
+
 def commit(root: Path, name: str) -> Commit | None:
     """The commit of that name (id, prefix, branch, tag); None if there is none, or several begin so."""
     if name.startswith("-"):

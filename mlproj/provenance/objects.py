@@ -19,7 +19,7 @@ from mlproj.base.errors import MlprojError
 from mlproj.provenance.trace import File, Kept, plural
 
 _FOLDER = ".dir"
-# DVC 3 keeps objects here, below the root of a cache or remote.
+# DVC 3 keeps objects here, below the root of a cache or remote; DVC 2 kept them at the root itself.
 _LAYOUT = ("files", "md5")
 
 
@@ -161,7 +161,9 @@ def _are(count: int) -> str:
 
 
 def _path(store: Path, md5: str) -> Path:
-    return store.joinpath(*_LAYOUT, md5[:2], md5[2:])
+    found = store.joinpath(*_LAYOUT, md5[:2], md5[2:])
+    before = store / md5[:2] / md5[2:]
+    return before if not found.exists() and before.exists() else found
 
 
 def _settings(root: Path) -> dict[str, dict[str, str]]:
