@@ -26,7 +26,7 @@ def upgraded(done: Upgraded) -> None:
     for left in (*done.conflicts, *done.left):
         _left(left)
     if done.ignored:
-        render.line(f"not written, because git ignores it here: {', '.join(done.ignored)}")
+        render.line(f"not written, because git does not keep it here: {', '.join(done.ignored)}")
     if done.offers:
         render.line(f"\nyours, and newer in the template: {', '.join(done.offers)}")
     is_empty = not (done.changes or done.conflicts or done.left)

@@ -225,9 +225,11 @@ def _committed(root: Path, bench: Workbench, yours: Mapping[str, Any]) -> dict[s
 
 
 def _ignored(root: Path, paths: set[str]) -> set[str]:
-    lines = "".join(f"{path}\0" for path in sorted(paths))
+    """Those of the paths that are not the repository's: ignored, or in a folder that leads out of it."""
+    outside = {path for path in paths if any((root / up).is_symlink() for up in Path(path).parents[:-1])}
+    lines = "".join(f"{path}\0" for path in sorted(paths - outside))
     said = git.git(root, "check-ignore", "-z", "--stdin", stdin=lines, check=False).stdout
-    return set(said.split("\0")[:-1])
+    return outside | set(said.split("\0")[:-1])
 
 
 def _absent(conflicts: tuple[Conflict, ...], yours: Mapping[str, Any]) -> list[str]:

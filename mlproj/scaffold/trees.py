@@ -52,6 +52,11 @@ class Repository:
     head: str
     tree: str  # of the project's folder
 
+    @property
+    def nothing(self) -> str:
+        """The name that stands for no object."""
+        return "0" * len(self.head)
+
     @classmethod
     def of(cls, root: Path) -> Self:
         """Raises ConfigError where there is no repository, or no commit that has the project in it."""
@@ -103,6 +108,8 @@ class Workbench:
     def __init__(self, repository: Repository, place: Path, *, keeps: bool) -> None:
         self._place = place
         self._number = 0
+        self._nothing = repository.nothing
+        self._stored: dict[bytes, str] = {}
         own = place / "git"
         git.git(
             place,
@@ -111,7 +118,8 @@ class Workbench:
             str(own),
         )
         # Some commands want a work tree though they only work on an index.
-        self._env = {"GIT_DIR": str(own), "GIT_WORK_TREE": str(place)}
+        # What git says of a conflict is read here, so it speaks one language.
+        self._env = {"GIT_DIR": str(own), "GIT_WORK_TREE": str(place), "LC_ALL": "C", "LANGUAGE": "C"}
         if keeps:
             self._env["GIT_OBJECT_DIRECTORY"] = str(repository.objects)
         else:
@@ -119,23 +127,18 @@ class Workbench:
 
     def blobs(self, contents: Mapping[str, File]) -> dict[str, Blob]:
         """The files stored, by the same paths."""
-        folder = self._new("blobs")
-        folder.mkdir()
-        names: dict[bytes, Path] = {}
-        for file in contents.values():
-            if file.content not in names:
-                names[file.content] = folder / str(len(names))
-                names[file.content].write_bytes(file.content)
-        said = self._git(
-            "hash-object",
-            "-w",
-            "--no-filters",
-            "--stdin-paths",
-            stdin="".join(f"{p}\n" for p in names.values()),
-        )
-        stored = dict(zip(names, said.split(), strict=True))
+        fresh = {file.content for file in contents.values()} - {*self._stored}
+        if fresh:
+            folder = self._new("blobs")
+            folder.mkdir()
+            paths = {folder / str(number): content for number, content in enumerate(fresh)}
+            for path, content in paths.items():
+                path.write_bytes(content)
+            lines = "".join(f"{path}\n" for path in paths)
+            said = self._git("hash-object", "-w", "--no-filters", "--stdin-paths", stdin=lines)
+            self._stored.update(zip(paths.values(), said.split(), strict=True))
         return {
-            path: Blob(mode="100755" if file.executable else "100644", name=stored[file.content])
+            path: Blob(mode="100755" if file.executable else "100644", name=self._stored[file.content])
             for path, file in contents.items()
         }
 
@@ -154,7 +157,7 @@ class Workbench:
         if start:
             self._git("read-tree", start, env=index)
         lines = "".join(
-            f"{blob.mode} {blob.name}\t{path}\0" if blob else f"0 {'0' * 40}\t{path}\0"
+            f"{blob.mode} {blob.name}\t{path}\0" if blob else f"0 {self._nothing}\t{path}\0"
             for path, blob in changes.items()
         )
         self._git("update-index", "-z", "--index-info", env=index, stdin=lines)

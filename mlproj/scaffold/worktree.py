@@ -126,7 +126,7 @@ def apply(
         lines = ""
         for conflict in conflicts:
             path = repository.prefix + conflict.path
-            lines += f"0 {'0' * 40}\t{path}\0"
+            lines += f"0 {repository.nothing}\t{path}\0"
             for stage, blob in sorted(conflict.stages.items()):
                 lines += f"{blob.mode} {blob.name} {stage}\t{path}\0"
         git.git(repository.root, "update-index", "-z", "--index-info", env=env, stdin=lines)

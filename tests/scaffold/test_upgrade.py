@@ -6,13 +6,14 @@ in a line at each.
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 from mlproj.scaffold import lock
-from mlproj.scaffold.copier import Template
-from tests.scaffold.upgrading import LOGO, REPORT, Today, commit, git, put, run, status
+from mlproj.scaffold.copier import Template, template_dir
+from tests.scaffold.upgrading import LOGO, REPORT, Edit, Today, commit, git, put, run, status, version
 
 
 def changed(number: int, text: str = "the template's") -> Callable[[str], str]:
@@ -230,3 +231,36 @@ def test_an_upgrade_to_the_same_template_touches_nothing(repository: Path, yeste
     done = run(repository, yesterday)
     assert not done.changes
     assert status(repository) == []
+
+
+def test_nothing_is_written_through_a_folder_that_leads_elsewhere(
+    repository: Path, today: Today, tmp_path: Path
+) -> None:
+    shutil.move(repository / "tools", tmp_path / "shared")
+    (repository / "tools").symlink_to(tmp_path / "shared")
+    commit(repository, "shared with others")
+    done = run(repository, today({"tools/report.py": changed(3), "tools/four.py": "print(4)\n"}))
+    assert done.ignored == ("tools/four.py",)
+    assert not done.conflicts
+    assert (tmp_path / "shared/report.py").read_text() == REPORT
+    assert not (tmp_path / "shared/four.py").exists()
+
+
+def test_what_was_found_in_the_data_is_not_inferred_again(made: Path, tmp_path: Path) -> None:
+    (made / "data/raw/visits.csv").unlink()
+    edits: dict[str, Edit] = {"params.yaml.jinja": lambda text: text + "\nmore: 1\n"}
+    template = version(tmp_path / "template", "0.2.0", template_dir(), edits)
+    before = (made / "params.yaml").read_text()
+    assert not run(made, template).conflicts
+    assert (made / "params.yaml").read_text() == before + "\nmore: 1\n"
+
+
+def test_a_repository_that_names_its_objects_by_sha256(repository: Path, today: Today) -> None:
+    shutil.rmtree(repository / ".git")
+    git(repository, "init", "--quiet", "--object-format=sha256")
+    put(repository, {"tools/report.py": yours(3), "tools/one.py": yours(3)})
+    commit(repository, "mine")
+    done = run(repository, today({"tools/report.py": changed(30), "tools/one.py": changed(3)}))
+    assert (repository / "tools/report.py").read_text() == yours(3)(changed(30)(REPORT))
+    assert unmerged(repository) == ["tools/one.py"]
+    assert [left.what for left in done.conflicts] == ["tools/one.py"]

@@ -75,7 +75,7 @@ def test_it_says_what_came_in_and_what_is_left_and_exits_3_until_it_is_settled(
         "  removed  tools/three.py",
         "  new      tools/four.py",
         "  left to you: tools/report.py: you and the template changed it in the same place",
-        "not written, because git ignores it here: data/raw/notes.txt",
+        "not written, because git does not keep it here: data/raw/notes.txt",
         "yours, and newer in the template: README.md",
     ):
         assert line in lines
