@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproj.base import files, git
-from mlproj.base.errors import ConfigError, MissingToolError, ToolError, nearest
+from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError, nearest
 from mlproj.catalog import datasheet
 from mlproj.flows import model_card
 from mlproj.lifecycle.evidence import Evidence, Live
@@ -76,7 +76,7 @@ def _live(project: Project) -> Live | None:
     if project.postgres is None and not (project.home / "serving.db").exists():
         return None
     # Only a project that has been deployed pays for opening the store.
-    from mlproj.serving import store
+    from mlproj.serving import admin, feedback, store
     from mlproj.serving.deployment import PRIMARY, when
 
     try:
@@ -87,7 +87,15 @@ def _live(project: Project) -> Live | None:
     except (ToolError, MissingToolError) as error:
         # A server that is away, or a driver that is not here, keeps nobody from working on the model.
         return Live(unknown=error.message, hint=error.hint)
+    try:
+        running = admin.ask(project.home, "ping") or {}
+    except MlprojError:
+        running = {}  # It hangs, which is no reason not to say what is deployed.
+    stats = (running.get("gateway") or {}).get("stats") or {}
     return Live(
+        answered=int(stats.get("requests") or 0),
+        failed=int(stats.get("errors") or 0),
+        told=feedback.means(project.home),
         primary=primary.version if primary else None,
         since=since,
         newcomer=active.version if active else None,

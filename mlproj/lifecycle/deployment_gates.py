@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mlproj.lifecycle import pipeline_gate
-from mlproj.lifecycle.check import Check, failed, number, passed, unknown
-from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.check import Check, count, failed, number, passed, unknown
+from mlproj.lifecycle.evidence import Evidence, Live
 from mlproj.lifecycle.phases import Phase
 from mlproj.scoping.scope import Target
 
 _AGAIN = "run `mlproj stage deployment`"
 # What a load of some seconds cannot tell.
 _LIVE_ONLY = ("availability",)
+# Fewer requests than this say nothing about availability.
+_ENOUGH = 100
 _SLOWER = (
     "try a smaller model, or one that a fast engine can serve: `mlproj check deployment` says which does"
 )
@@ -43,9 +45,9 @@ def on_traffic(evidence: Evidence) -> Iterator[Check]:
     live = evidence.live
     for target in scope.software if scope else ():
         if target.metric in _LIVE_ONLY:
-            yield _waits(target)
+            yield _available(target, live)
     for target in scope.business if scope else ():
-        yield _waits(target)
+        yield _business(target, live)
     if live is not None and live.unknown:
         yield unknown("serving", f"what is live cannot be read: {live.unknown}", live.hint)
         return
@@ -59,13 +61,32 @@ def on_traffic(evidence: Evidence) -> Iterator[Check]:
     yield passed("serving", said)
 
 
-def _waits(target: Target) -> Check:
-    return unknown(
-        f"{target.kind} target",
-        f"{target.sentence}: told by feedback from live traffic, and there is none yet",
-        "",
-        metric=target.metric,
-    )
+def _available(target: Target, live: Live | None) -> Check:
+    """The share of requests that were answered without a fault of ours, since the gateway started."""
+    name, metric = f"target {target.metric}", target.metric
+    answered = live.answered if live is not None else 0
+    if live is None or answered < _ENOUGH:
+        said = f"told by live traffic, of which there is too little: {count(answered, 'request')}"
+        return unknown(name, f"{target.sentence}: {said}", "", metric=metric)
+    share = 1.0 - live.failed / answered
+    said = f"{target.sentence}: {number(share)} of {count(answered, 'request')} since the gateway started"
+    if target.met_by(share):
+        return passed(name, said, metric=metric)
+    return failed(name, said, "look at `supervisor.log` and at /metrics for what fails", metric=metric)
+
+
+def _business(target: Target, live: Live | None) -> Check:
+    name, metric = f"business target {target.metric}", target.metric
+    told = live.told.get(metric) if live is not None else None
+    if told is None:
+        said = f"told by feedback with `metric: {metric}`, and there is none yet"
+        return unknown(name, f"{target.sentence}: {said}", "", metric=metric)
+    mean, of = told
+    said = f"{target.sentence}: {number(mean)}, the mean of what was told {count(of, 'time')}"
+    if target.met_by(mean):
+        return passed(name, said, metric=metric)
+    hint = f"ask whether {target.linked_to or 'what the model is judged by'} still stands for it"
+    return failed(name, said, hint, metric=metric)
 
 
 def _package(evidence: Evidence) -> Check:

@@ -17,13 +17,17 @@ from mlproj.scoping.document import Document
 class Live:
     """What is on live traffic: the version that answers, since when, and the newcomer beside it.
 
-    `unknown` says why that could not be read, and `hint` what to do about it.
+    `answered` and `failed` count requests since the gateway started; `told` has, by business metric, the mean
+    of what feedback said and of how many. `unknown` says why that could not be read, and `hint` what to do.
     """
 
     primary: int | None = None
     since: str = ""
     newcomer: int | None = None
     newcomer_mode: str = ""
+    answered: int = 0
+    failed: int = 0
+    told: Mapping[str, tuple[float, int]] = field(default_factory=dict)
     unknown: str = ""
     hint: str = ""
 

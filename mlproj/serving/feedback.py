@@ -149,6 +149,21 @@ def digests(home: Path, *, since_seq: int = 0) -> Iterator[tuple[int, bytes, Fee
             since_seq = page[-1][0]
 
 
+def means(home: Path) -> dict[str, tuple[float, int]]:
+    """By business metric: the mean of what was told last of each prediction or window, and of how many."""
+    if not path(home).exists():
+        return {}
+    query = """
+        SELECT metric, avg(number), count(*) FROM (
+            SELECT substr(value, 1, instr(value, '=') - 1) AS metric,
+                   CAST(substr(value, instr(value, '=') + 1) AS REAL) AS number, max(seq)
+            FROM feedback WHERE kind = 'metric'
+            GROUP BY metric, prediction_id, entity, since_us, until_us
+        ) GROUP BY metric"""
+    with closing(segments.read(path(home))) as connection:
+        return {metric: (mean, count) for metric, mean, count in connection.execute(query)}
+
+
 def read(file: Path, *, source: str | None = None) -> list[Feedback]:
     """The feedback in a CSV file with a header, or in JSON lines (`.jsonl`, `.ndjson`, `.json`).
 

@@ -13,7 +13,7 @@ from mlproj.base.errors import ConfigError
 from mlproj.catalog.datasheet import Datasheet
 from mlproj.lifecycle import gates, milestones, phases
 from mlproj.lifecycle.check import Check, Outcome
-from mlproj.lifecycle.evidence import Evidence
+from mlproj.lifecycle.evidence import Evidence, Live
 from mlproj.lifecycle.milestones import State
 from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline.stages import Freshness, Stage, StageStatus
@@ -151,6 +151,29 @@ def test_deployment_is_not_known_while_nothing_serves(tmp_path: Path) -> None:
     verdict = gates.judge(Phase.DEPLOYMENT, evidence(tmp_path))
     assert {check.outcome for check in verdict.checks} == {Outcome.UNKNOWN}
     assert not verdict.open
+
+
+def test_live_traffic_opens_what_only_it_can_tell(tmp_path: Path) -> None:
+    promised = SCOPING.replace("at_most: 50}", "at_most: 50}\n    - {metric: availability, at_least: 0.99}")
+    live = Live(
+        primary=3, since="2026-12-01 09:00", answered=1000, failed=5, told={"kept_customers": (151.0, 4)}
+    )
+    found = {
+        check.name: check
+        for check in gates.judge(Phase.DEPLOYMENT, evidence(tmp_path, promised, live=live)).checks
+    }
+    for name in ("target availability", "business target kept_customers", "serving"):
+        assert found[name].passed, found[name].reason
+    worse = replace(live, failed=50, told={"kept_customers": (12.0, 4)})
+    found = {
+        check.name: check
+        for check in gates.judge(Phase.DEPLOYMENT, evidence(tmp_path, promised, live=worse)).checks
+    }
+    assert found["target availability"].outcome is Outcome.FAIL
+    assert found["business target kept_customers"].outcome is Outcome.FAIL
+    few = evidence(tmp_path, promised, live=replace(live, answered=99))
+    found = {check.name: check for check in gates.judge(Phase.DEPLOYMENT, few).checks}
+    assert found["target availability"].outcome is Outcome.UNKNOWN
 
 
 SCOPING_CHANGES = {

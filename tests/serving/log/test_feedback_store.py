@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,13 @@ def test_what_an_answer_did_for_the_business_is_told_by_metric(tmp_path: Path) -
     ]
     store = Store(tmp_path)
     assert (store.add(told).new, store.add(told).new) == (2, 0), "two metrics are no change of mind"
+    store.add(
+        [replace(told[0], value="retained=0.5"), replace(told[0], value="retained=3.0", prediction_id=9)]
+    )
     store.close()
+    assert feedback.means(tmp_path) == {"retained": (1.75, 2), "minutes": (12.5, 1)}, (
+        "the last of each counts"
+    )
     file.write_text(f"prediction_id,metric,value\n{SHOWN},retained,many\n")
     with pytest.raises(ConfigError, match="line 2: the `metric` `retained` needs its number as `value`"):
         feedback.read(file)
