@@ -1,11 +1,13 @@
 """
 Serve one version of a model on a Unix socket, in that version's own Python.
 
-    PYTHON -P worker.py PACKAGE --socket PATH [--engine NAME] [--max-rows N] [--memory-mb N] [--background]
+    PYTHON -P worker.py PACKAGE --socket PATH [--digest SHA256] [--engine NAME] [--max-rows N] [--memory-mb N]
+                        [--background]
 
 This file is run by path and needs nothing but the standard library; with msgspec, requests are read several
-times faster. It refuses a package of which a single byte differs from what `package.json` says, before
-anything in it is imported, and one whose engine does not answer what the original answered when packaged.
+times faster. It refuses a package of which a single byte differs from what `package.json` says (and, with
+--digest, a `package.json` other than the one deployed), before anything in it is imported, and one whose
+engine does not answer what the original answered when packaged.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 try:
     import msgspec
@@ -341,7 +343,9 @@ class Reader:
                 self.make_decoders()
 
     def make_decoders(self) -> None:
-        kinds: dict[str, Any] = {"text": str, "datetime": str, "number": int | float}
+        # An integer that no double holds would fail the whole frame: large ones go the slow way, which looks.
+        small = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+        kinds: dict[str, Any] = {"text": str, "datetime": str, "number": small | float}
         inputs = []
         for at, field in enumerate(self.fields):
             kind = kinds[field.kind]
@@ -939,10 +943,16 @@ def put(request: Request, answers: Answers, at: int, pieces: list[bytes]) -> Non
 # -- the package
 
 
-def read_package(folder: Path) -> dict[str, Any]:
-    """package.json, once every other file has been found to be what it says; raises NotReadyError."""
+def read_package(folder: Path, expected_digest: str | None) -> dict[str, Any]:
+    """package.json, once every other file has been found to be what it says; raises NotReadyError.
+
+    With `expected_digest` (SHA-256 in hexadecimal) package.json has to be that very file.
+    """
     try:
-        package = json.loads((folder / "package.json").read_text(encoding="utf-8"))
+        written = (folder / "package.json").read_bytes()
+        if expected_digest is not None and hashlib.sha256(written).hexdigest() != expected_digest:
+            raise NotReadyError("`package.json` is not the one that was deployed: its SHA-256 differs")
+        package = json.loads(written)
         files = dict(package["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise NotReadyError(f"`package.json` cannot be read: {error!r}") from None
@@ -1126,6 +1136,9 @@ def limit(memory_mb: int | None, background: bool) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_mb << 20, memory_mb << 20))
     if background:
         os.nice(19)
+        # Where memory runs out, this process goes, and not the one that answers.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         if hasattr(os, "SCHED_IDLE"):
             # A container may forbid it; the nice value is then what keeps us behind.
             with contextlib.suppress(OSError):
@@ -1142,7 +1155,7 @@ def rss_mb() -> int:
 
 def prepare(options: argparse.Namespace) -> tuple[Server, dict[str, Any]]:
     folder = options.package.resolve()
-    package = read_package(folder)
+    package = read_package(folder, options.digest)
     name = options.engine or package["engine"]
     limit(options.memory_mb, options.background)
     server = Server(package, load(folder, package, name), options.max_rows)
@@ -1156,6 +1169,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="worker.py", description="Serve one version of a model.")
     parser.add_argument("package", type=Path)
     parser.add_argument("--socket", type=Path, required=True)
+    parser.add_argument("--digest")
     parser.add_argument("--engine")
     parser.add_argument("--max-rows", type=int, default=1000)
     parser.add_argument("--memory-mb", type=int)

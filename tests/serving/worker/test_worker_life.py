@@ -61,6 +61,25 @@ def test_a_changed_byte_is_refused_before_anything_is_imported(
         packages.verify(package)
 
 
+def test_a_description_that_is_not_the_one_deployed_is_refused(
+    package: Path, start: Start, tmp_path: Path
+) -> None:
+    deployed = packages.digest(package)
+    assert start(package, "--digest", deployed).ready["ready"]
+    # A changed file whose new digest is written down is still a package in itself.
+    with (package / "engines" / "linear.json").open("ab") as file:
+        file.write(b" ")
+    said = json.loads((package / "package.json").read_text())
+    said["files"] = toy.digests(package)
+    (package / "package.json").write_text(json.dumps(said))
+    packages.verify(package)
+    worker = start(package, "--digest", deployed, env={"TOY_IMPORTED": str(tmp_path / "imported")})
+    assert worker.ready["ready"] is False
+    assert "`package.json` is not the one that was deployed" in worker.ready["error"]
+    assert worker.process.wait(10) == 3
+    assert not (tmp_path / "imported").exists()
+
+
 def test_the_module_is_imported_when_nothing_is_changed(package: Path, start: Start, tmp_path: Path) -> None:
     assert start(package, env={"TOY_IMPORTED": str(tmp_path / "imported")}).ready["ready"]
     assert (tmp_path / "imported").exists()
@@ -253,8 +272,14 @@ def test_a_worker_in_the_background_runs_when_nobody_else_wants_to(package: Path
     behind = start(package, "--background")
     assert os.getpriority(os.PRIO_PROCESS, behind.process.pid) == 19
     assert os.sched_getscheduler(behind.process.pid) == os.SCHED_IDLE
+    assert oom_score(behind) == 1000
     before = start(package)
     assert os.getpriority(os.PRIO_PROCESS, before.process.pid) == os.getpriority(os.PRIO_PROCESS, 0)
+    assert oom_score(before) < 1000
+
+
+def oom_score(worker: Worker) -> int:
+    return int(Path(f"/proc/{worker.process.pid}/oom_score_adj").read_text())
 
 
 def test_one_bad_request_in_a_merged_frame_harms_nobody(package: Path, start: Start, tmp_path: Path) -> None:
@@ -267,6 +292,21 @@ def test_one_bad_request_in_a_merged_frame_harms_nobody(package: Path, start: St
     answers = worker.exchange(items)
     assert [answer.status for answer in answers] == [200, 400, 200, 422, 200]
     assert (tmp_path / "batches").read_text() == "3\n"  # all good rows in one call of the engine
+
+    # A number that no double holds is refused before the engine is asked, by every protocol.
+    (tmp_path / "batches").unlink()
+    digits = b"1" * 400
+    items = [
+        (kind, 0, body.replace(b"1.25", digits)) for kind, body in ((PREDICT, good), (MLFLOW_JSON, mlflow))
+    ]
+    answers = worker.exchange(
+        [(PREDICT, 0, good), *items, (PREDICT, 0, b"[%b]" % items[0][2]), (PREDICT, 0, good)]
+    )
+    assert [answer.status for answer in answers] == [200, 422, 422, 422, 200]
+    assert {answer.code for answer in answers[1:4]} == {"not_finite"}
+    assert (tmp_path / "batches").read_text() == "2\n"
+    large = good.replace(b"1.25", b"%d" % 2**64)
+    assert worker.exchange([(PREDICT, 0, large)])[0].rows[0].features["charge"] == 2**64
 
     answers = worker.exchange([(PREDICT, 0, body) for body in (good, poison, good, b"[]")])
     assert [answer.status for answer in answers] == [200, 500, 200, 400]
