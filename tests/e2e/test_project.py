@@ -183,7 +183,9 @@ def test_uncommitted_code_is_snapshotted_and_the_index_left_alone(project: Path,
     assert isinstance(code, dict)
     assert git(project, "show", f"{code['snapshot']}:idea.py") == "# not committed"
     outcome = git(project, "rev-parse", f"mlproj/run/{run['run_id']}^{{commit}}")
-    assert git(project, "rev-parse", f"{outcome}^") == code["snapshot"]
+    # The outcome of the stages, then that of the registration, on top of the code that made them.
+    assert git(project, "rev-parse", f"{outcome}~2") == code["snapshot"]
+    assert json.loads(git(project, "show", f"{outcome}:models/registered.json"))["version"] == 2
     assert json.loads(git(project, "show", f"{outcome}:models/run.json"))["run_id"] == run["run_id"]
     assert "started-" not in git(project, "for-each-ref")
 
