@@ -153,11 +153,17 @@ def roll_back(project: Project, *, by: str, why: str, say: Callable[[str], None]
 
 
 def _before(store: Store, version: int) -> Deployment | None:
-    """The last deployment of another version that was live and can be loaded again."""
-    for past in store.deployments():
-        was_live = past.state is State.REPLACED and past.mode is not Mode.SHADOW
+    """The last deployment of another version that was live and can be loaded again.
+
+    A version that was rolled back or retired when it was live last is none to go back to.
+    """
+    seen = {version}
+    for past in store.were_live():
+        if past.version in seen:
+            continue
+        seen.add(past.version)
         known = store.version(past.version)
-        if was_live and past.version != version and known is not None and store.has_package(known):
+        if past.state is State.REPLACED and known is not None and store.has_package(known):
             return past
     return None
 
@@ -180,9 +186,9 @@ def _go_back(
         defer_below=before.defer_below,
         plan=before.plan,
         by=by,
+        back=why,
     )
     _wait(project, store, began, say)
-    store.note(leaving, "rolled back", why)
     return store.deployment(leaving)
 
 

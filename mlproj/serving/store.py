@@ -34,6 +34,9 @@ from mlproj.serving.deployment import (
 )
 from mlproj.serving.machines import Machines
 
+# The event of a deployment that goes back to an earlier version, which says why.
+_BACK = "goes back"
+
 
 def open(home: Path, postgres: str | None = None) -> Store:
     """The store of a project: the file under `home`, or the PostgreSQL at that URL.
@@ -85,6 +88,15 @@ class Store(Machines):
         )
         return _deployment(rows[0]) if rows else None
 
+    def were_live(self) -> tuple[Deployment, ...]:
+        """Those that have answered everybody and do not any more, the one that ended last first."""
+        rows = self._db.execute(
+            "SELECT * FROM deployments WHERE ended_us IS NOT NULL AND id IN"
+            " (SELECT deployment FROM events WHERE kind IN ('live', 'promoted'))"
+            " ORDER BY ended_us DESC, id DESC"
+        )
+        return tuple(map(_deployment, rows))
+
     def events(self, deployment: int) -> tuple[Event, ...]:
         rows = self._db.execute(
             "SELECT deployment, at_us, by, kind, said FROM events WHERE deployment = ? ORDER BY id",
@@ -133,10 +145,12 @@ class Store(Machines):
         defer_below: float | None,
         plan: Mapping[str, Any],
         by: str,
+        back: str | None = None,
     ) -> Deployment:
         """Record what is wanted. Raises ConfigError, saying who and what, while another rollout is under way.
 
-        A shadow of the same version is no obstacle: it ends, and the version moves on.
+        A shadow of the same version is no obstacle: it ends, and the version moves on. `back` is why it goes
+        back to this version: the one that it takes over from then ends as rolled back.
         """
         now = _now_us()
         with self._db.transaction():
@@ -181,6 +195,8 @@ class Store(Machines):
             )
             made = int(rows[0]["id"])
             self._event(made, by, "started", f"{mode} of version {version}")
+            if back is not None:
+                self._event(made, by, _BACK, back)
             if self.is_shared:
                 # What machines that are gone said of an earlier rollout; the others say it again.
                 self._db.execute("DELETE FROM workers WHERE version = ?", (version,))
@@ -317,13 +333,14 @@ class Store(Machines):
             )
         elif before is not None:
             leaving.append(before)
+        why = [event.said for event in self.events(deployment.id) if event.kind == _BACK]
+        state, said = (
+            (State.ROLLED_BACK, why[0])
+            if why
+            else (State.REPLACED, f"version {deployment.version} took over")
+        )
         for route in leaving:
-            self._end(
-                self.deployment(route.deployment),
-                State.REPLACED,
-                f"version {deployment.version} took over",
-                deployment.by,
-            )
+            self._end(self.deployment(route.deployment), state, said, deployment.by)
         self._route(PRIMARY, deployment, 1.0)
 
     def _route(self, role: str, deployment: Deployment, share: float) -> None:

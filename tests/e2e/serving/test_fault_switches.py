@@ -81,6 +81,23 @@ def test_versions_switch_and_switch_back_without_one_failed_request(live: Live) 
     _assert_flawless(live, load)
 
 
+def test_rollbacks_go_back_one_version_after_another_and_never_to_one_that_was_rolled_back(
+    live: Live,
+) -> None:
+    toys.shadow(live, 2)
+    live.must("promote")
+    toys.package(live.root, 3)
+    live.deploy()
+    assert toys.versions(live) == {"primary": 3}
+    live.must("rollback", "--reason", "odd answers")
+    assert toys.versions(live) == {"primary": 2}, "it was promoted out of a shadow, and was live all the same"
+    assert _state(live, 3) == "rolled back"
+    live.must("rollback")
+    assert toys.versions(live) == {"primary": 1}
+    assert live.run("rollback").returncode == 2
+    assert toys.versions(live) == {"primary": 1}
+
+
 def test_a_rollback_while_the_canary_is_loading_leaves_it_without_a_single_request(live: Live) -> None:
     toys.package(live.root, 2, load_s=30)
     with toys.traffic(live) as load:

@@ -81,6 +81,30 @@ def test_a_rollout_goes_its_way_and_is_told_in_order(tmp_path: Path, opener: Ope
         assert [each.version for each in again.deployments()] == [2, 1]
 
 
+def test_one_that_goes_back_ends_what_it_takes_over_from_as_rolled_back(
+    tmp_path: Path, opener: Opener
+) -> None:
+    with opener() as opened:
+        for number in (1, 2, 3):
+            add(opened, tmp_path, number)
+        opened.loaded(begin(opened, Mode.FULL, 1).id, share=1.0)
+        shadow = begin(opened, Mode.SHADOW, 2)
+        opened.loaded(shadow.id, share=1.0)
+        opened.promote(shadow.id, "me", "it agrees")
+        bad = begin(opened, Mode.FULL, 3)
+        opened.loaded(bad.id, share=1.0)
+        # A version that was kept ends when the one beside which it was is replaced; the other ended later.
+        assert [each.version for each in opened.were_live()] == [2, 1]
+        again = opened.begin(
+            mode=Mode.FULL, version=2, automation="full", defer_below=None, plan={}, by="me", back="odd"
+        )
+        assert opened.deployment(bad.id).state is State.LIVE
+        opened.loaded(again.id, share=1.0)
+        left = opened.deployment(bad.id)
+        assert (left.state, left.reason) == (State.ROLLED_BACK, "odd")
+        assert opened.routes()[PRIMARY].version == 2
+
+
 def test_a_change_that_fails_in_the_middle_leaves_nothing(tmp_path: Path, opener: Opener) -> None:
     with opener() as opened:
         add(opened, tmp_path, 1)
