@@ -30,6 +30,9 @@ from mlproj.serving.store import Store
 
 _LOAD_S = 180.0
 _POLL_S = 0.05
+_APPLY_S = 5.0
+# A worker that has died is back within this, if it can be.
+_TAKE_OVER_S = 15.0
 # From telling the least to telling the most.
 _DEGREES = (Automation.SHADOW, Automation.ASSIST, Automation.PARTIAL, Automation.FULL)
 
@@ -123,7 +126,10 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
 
 
 def promote(project: Project, *, by: str) -> Deployment:
-    """Make the newcomer the primary now, whatever its analysis says so far."""
+    """Make the newcomer the primary now, whatever its analysis says so far.
+
+    Raises ConfigError where there is none, MlprojError if it is the primary now and does not answer.
+    """
     with opening.open(project.home, project.postgres) as store:
         active = store.active()
         if active is None:
@@ -132,7 +138,7 @@ def promote(project: Project, *, by: str) -> Deployment:
                 hint="run `mlproj deploy --mode shadow`, `canary` or `blue-green` first",
             )
         store.promote(active.id, by, "promoted by hand")
-        _settle(project)
+        _settle(project, primary=active.version)
         return store.deployment(active.id)
 
 
@@ -140,6 +146,7 @@ def roll_back(project: Project, *, by: str, why: str, say: Callable[[str], None]
     """Take the newcomer off; with none, go back to the version that was live before.
 
     One that is kept loaded takes over at once; an earlier one is loaded first, and takes over then.
+    Raises ConfigError where there is nothing to go back to, MlprojError if that version does not answer.
     """
     with opening.open(project.home, project.postgres) as store:
         routes = store.routes()
@@ -148,7 +155,9 @@ def roll_back(project: Project, *, by: str, why: str, say: Callable[[str], None]
             if before is not None:
                 return _go_back(project, store, before, routes[PRIMARY].deployment, by=by, why=why, say=say)
         left = store.roll_back(by, why)
-        _settle(project)
+        now = store.routes().get(PRIMARY)
+        changed = now is not None and now != routes.get(PRIMARY)
+        _settle(project, primary=now.version if now is not None and changed else None)
         return left
 
 
@@ -371,16 +380,31 @@ def _wait(project: Project, store: Store, began: Deployment, say: Callable[[str]
     )
 
 
-def _settle(project: Project) -> None:
-    """Wait until the gateway has applied what was just recorded, where one runs."""
+def _settle(project: Project, *, primary: int | None = None) -> None:
+    """Wait until the gateway has applied what was just recorded, where one runs.
+
+    Raises MlprojError if requests do not go to `primary` then, the version that was just made it.
+    """
     admin.ask(project.home, "poke")
-    deadline = time.monotonic() + 5.0
-    time.sleep(_POLL_S)
+    deadline = time.monotonic() + (_APPLY_S if primary is None else _TAKE_OVER_S)
     while time.monotonic() < deadline:
-        running = admin.ask(project.home, "ping")
-        if running is None or running["gateway"]["ready"]:
-            return
         time.sleep(_POLL_S)
+        running = admin.ask(project.home, "ping")
+        if running is None:
+            return
+        applied = running["gateway"]["ready"]
+        if applied and primary in (None, running["in_force"].get(PRIMARY)):
+            return
+    if primary is None or running is None:
+        return
+    errors = [each["error"] for each in running["workers"] if each["version"] == primary and each["error"]]
+    answers = running["in_force"].get(PRIMARY)
+    raise MlprojError(
+        f"version {primary} is the primary now, but does not answer yet"
+        f"{f': {errors[0]}' if errors else ''}; "
+        + (f"version {answers} goes on until it does" if answers else "requests get 503 until it does"),
+        hint=f"look at `{project.home / 'supervisor.log'}`, or run `mlproj deployments`",
+    )
 
 
 def _forced(project: Project, deployment: Deployment, closed: tuple[Check, ...], reason: str) -> Path:

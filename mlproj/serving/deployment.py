@@ -100,12 +100,16 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Standing:
-    """What has to run, read at one moment: the routes, the rollout under way, and all that these name."""
+    """What has to run, read at one moment: the routes, the rollout under way, and all that these name.
+
+    `withdrawn` are the deployments that were rolled back or retired: nothing of them may go on answering.
+    """
 
     routes: Mapping[str, Route]
     active: Deployment | None
     deployments: Mapping[int, Deployment]
     versions: Mapping[int, Version]
+    withdrawn: frozenset[int]
 
 
 def when(at_us: int) -> str:

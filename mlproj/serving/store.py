@@ -36,6 +36,7 @@ from mlproj.serving.machines import Machines
 
 # The event of a deployment that goes back to an earlier version, which says why.
 _BACK = "goes back"
+_WITHDRAWN = (State.ROLLED_BACK, State.RETIRED)
 
 
 def open(home: Path, postgres: str | None = None) -> Store:
@@ -64,6 +65,12 @@ class Store(Machines):
                 active=active,
                 deployments={number: self.deployment(number) for number in numbers},
                 versions={each.number: each for each in self.versions() if each.number in versions},
+                withdrawn=frozenset(
+                    row["id"]
+                    for row in self._db.execute(
+                        f"SELECT id FROM deployments WHERE state IN ({_marks(_WITHDRAWN)})", _WITHDRAWN
+                    )
+                ),
             )
 
     def routes(self) -> dict[str, Route]:

@@ -111,6 +111,8 @@ class Supervisor:
         # The primary that answers here: a new one takes over when its worker on this machine is warm.
         self._primary: Live | None = None
         self._told: object = None
+        # By role, the versions whose workers the gateway was told last.
+        self._in_use: dict[str, int] = {}
         self._asked = self._read_at = self._done_at = 0
         self._news = asyncio.Event()
         self._shipping: asyncio.subprocess.Process | None = None
@@ -235,6 +237,7 @@ class Supervisor:
             live, self._workers, model=self._model, node=self._node, settings=self._settings
         )
         await self._gateway.tell(brief)
+        self._in_use = {route["role"]: route["version"] for route in brief["routes"] if route["socket"]}
         for key, worker in list(self._workers.items()):
             if worker.leaving and worker.task is None:
                 del self._workers[key]
@@ -245,7 +248,8 @@ class Supervisor:
 
     def _in_force(self, standing: Standing) -> dict[str, Live]:
         """By role, what answers here. The machine that loads a version first gives it its route; on the
-        others the primary before goes on until the new one is warm."""
+        others the primary before goes on until the new one is warm, unless it was taken off: then it is
+        better that nobody answers for a moment than that it does."""
         live = {
             role: Live(
                 route=route,
@@ -255,7 +259,12 @@ class Supervisor:
             for role, route in standing.routes.items()
         }
         new, old = live.get(PRIMARY), self._primary
-        if new is not None and old is not None and new.route.version != old.route.version:
+        if (
+            new is not None
+            and old is not None
+            and new.route.version != old.route.version
+            and (old.route.deployment not in standing.withdrawn)
+        ):
             fresh, stale = (self._workers.get(Key(each.route.version, False)) for each in (new, old))
             if (fresh is None or fresh.ready is None) and stale is not None and stale.ready is not None:
                 return {**live, PRIMARY: old}
@@ -407,6 +416,7 @@ class Supervisor:
                 and self._done_at == self._asked,
                 "stats": self._gateway.stats,
             },
+            "in_force": self._in_use,
             "workers": [worker.about() for worker in self._workers.values()],
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -96,6 +98,38 @@ def test_rollbacks_go_back_one_version_after_another_and_never_to_one_that_was_r
     assert toys.versions(live) == {"primary": 1}
     assert live.run("rollback").returncode == 2
     assert toys.versions(live) == {"primary": 1}
+
+
+def _break(live: Live, version: int) -> None:
+    """Let the worker of a version end, and not come back."""
+    (kept,) = live.home.glob(f"versions/{version}-*/engines/toy.json")
+    kept.write_bytes(b"{}")
+    os.kill(toys.worker(live, version), signal.SIGKILL)
+
+
+def test_a_rollback_to_a_version_that_cannot_answer_says_so_and_takes_the_bad_one_off(live: Live) -> None:
+    toys.package(live.root, 2)
+    live.deploy("--mode", "blue-green")
+    _break(live, 1)
+    done = live.run("rollback")
+    assert done.returncode == 1
+    assert "version 1 is the primary now, but does not answer yet" in done.stderr
+    assert "engines/toy.json" in done.stderr
+    assert "requests get 503 until it does" in done.stderr
+    assert toys.versions(live) == {"primary": 1}
+    assert live.ask("/predict", toys.ROW).status == 503
+    live.deploy("--mode", "full")
+    assert live.ask("/predict", toys.ROW).headers["x-model-version"] == "2"
+
+
+def test_a_promotion_of_a_version_that_cannot_answer_says_who_goes_on(live: Live) -> None:
+    toys.shadow(live)
+    _break(live, 2)
+    done = live.run("promote")
+    assert done.returncode == 1
+    assert "version 2 is the primary now, but does not answer yet" in done.stderr
+    assert "version 1 goes on until it does" in done.stderr
+    assert live.ask("/predict", toys.ROW).headers["x-model-version"] == "1"
 
 
 def test_a_rollback_while_the_canary_is_loading_leaves_it_without_a_single_request(live: Live) -> None:
