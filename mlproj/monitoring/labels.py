@@ -19,20 +19,22 @@ Key = tuple[int, str | None, str | None]
 
 @dataclass(frozen=True)
 class Pending:
-    """Losses of one answer, until they count."""
+    """Losses of one answer, until they count; `ripe_us` is when that is."""
 
     losses: tuple[tuple[int, float], ...]
     levels: tuple[tuple[str, str], ...]
     unit: str | None
     chance: float
     canary: bool
+    arrived_us: int
+    ripe_us: int
 
 
 class Labels:
     """Labels count when their prediction is older than the maturity, as they stand then, in both arms alike.
 
     One that comes later still counts as it comes; one told again after it has counted is only tallied as
-    late.
+    late. What counts goes by the arrivals, not by when somebody looks: a log read again says the same.
     """
 
     def __init__(self, questions: Questions) -> None:
@@ -66,9 +68,7 @@ class Labels:
         except ValueError:
             self.unreadable += 1
             return
-        self._put(
-            record, "", Pending(tuple(losses), self._slice(record), _unit(record), chance, canary), arrived_us
-        )
+        self._put(record, "", tuple(losses), chance=chance, canary=canary, arrived_us=arrived_us)
 
     def business(
         self, record: Record, metric: str, value: float, *, chance: float, canary: bool, arrived_us: int
@@ -79,15 +79,17 @@ class Labels:
             if loss.business and loss.metric == metric
         )
         if losses:
-            pending = Pending(losses, self._slice(record), _unit(record), chance, canary)
-            self._put(record, metric, pending, arrived_us)
+            self._put(record, metric, losses, chance=chance, canary=canary, arrived_us=arrived_us)
 
     def ripen(self, now_us: int) -> None:
         """Count what has come of age."""
         while self._queue and self._queue[0][0] <= now_us:
-            _, prediction, kind = heapq.heappop(self._queue)
-            self._counted.add((prediction, kind))
-            self._count(self._pending.pop((prediction, kind)), kind)
+            ripe_us, prediction, kind = heapq.heappop(self._queue)
+            pending = self._pending.get((prediction, kind))
+            if pending is not None and pending.ripe_us == ripe_us:
+                del self._pending[prediction, kind]
+                self._counted.add((prediction, kind))
+                self._count(pending, kind)
 
     def labelled(self) -> tuple[Labelled, ...]:
         """Each loss over all, then by slice."""
@@ -96,15 +98,36 @@ class Labels:
             rows.append(Labelled(self._questions.losses[place], tally.outcome(), name, level))
         return tuple(rows)
 
-    def _put(self, record: Record, kind: str, pending: Pending, arrived_us: int) -> None:
+    def _put(
+        self,
+        record: Record,
+        kind: str,
+        losses: tuple[tuple[int, float], ...],
+        *,
+        chance: float,
+        canary: bool,
+        arrived_us: int,
+    ) -> None:
         key = (record.id, kind)
         if key in self._counted:
             self.late += 1
             return
-        if key not in self._pending:
-            ripe_us = max(record.arrived_us + self._questions.maturity_us, arrived_us)
+        mature_us = record.arrived_us + self._questions.maturity_us
+        before = self._pending.get(key)
+        if before is not None:
+            # Until the answer is mature the last one counts, from then on the first.
+            mature, was_mature = arrived_us >= mature_us, before.arrived_us >= mature_us
+            self.late += mature or was_mature
+            if mature and (not was_mature or arrived_us >= before.arrived_us):
+                return
+            if not mature and not was_mature and arrived_us < before.arrived_us:
+                return
+        ripe_us = max(mature_us, arrived_us)
+        if before is None or before.ripe_us != ripe_us:
             heapq.heappush(self._queue, (ripe_us, record.id, kind))
-        self._pending[key] = pending
+        self._pending[key] = Pending(
+            losses, self._slice(record), _unit(record), chance, canary, arrived_us, ripe_us
+        )
 
     def _count(self, pending: Pending, kind: str) -> None:
         if not pending.chance:

@@ -80,12 +80,18 @@ class Watch:
         self._crossed = 0
         self._share = -1.0
         self._step = [0, 0]
-        self._cold_until_us = 0
+        self._cold: list[tuple[int, int]] = []
         self._failed: set[str] = set()
 
     def worker_started(self, at_us: int) -> None:
-        """Latencies of both arms are left out for a while: of one only, they would not be compared fairly."""
-        self._cold_until_us = max(self._cold_until_us, at_us + self.questions.warm_up_us)
+        """Latencies of both arms are left out for a while: of one only, they would not be compared fairly.
+
+        Starts may be told in any order, before the records that arrived around them.
+        """
+        self._cold.append((at_us, at_us + self.questions.warm_up_us))
+
+    def _is_warm(self, at_us: int) -> bool:
+        return not any(began <= at_us < ended for began, ended in self._cold)
 
     def served(self, record: Record) -> None:
         """Count a record. Shadows are no arm; see `pairs.py`."""
@@ -97,6 +103,8 @@ class Watch:
         if record.row == 0:
             self._display(record, canary)
         share = record.share
+        if share <= 0.0:
+            return  # Never drawn: refused before it was routed, or its client named the version.
         if share != self._share:
             self._share, self._step = share, [0, 0]
         if canary and record.row == 0:
@@ -193,7 +201,7 @@ class Watch:
             self._trial(unit, ERRORS, canary, status >= 500)
             if status < 500:
                 self._trial(unit, REFUSALS, canary, status >= 400)
-            if status in COMPLETED and record.arrived_us >= self._cold_until_us:
+            if status in COMPLETED and self._is_warm(record.arrived_us):
                 for place, bound in enumerate(self._bounds, FIRST_SLOW):
                     self._trial(unit, place, canary, record.latency_us > bound)
         if record.score is not None and not unit.scored and unit.chance and self.questions.score_edges:

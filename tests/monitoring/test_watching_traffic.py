@@ -89,6 +89,29 @@ def test_latencies_after_the_start_of_a_worker_are_left_out_in_both_arms() -> No
     assert (slow.canary.n, slow.primary.n, slow.canary_bad, slow.primary_bad) == (1, 1, 0, 0)
 
 
+def test_a_later_start_of_a_worker_leaves_earlier_latencies_in() -> None:
+    watch = Watch(asked(warm_up_s=30))
+    for started in (500, 100):  # as read from the log again, all at once
+        watch.worker_started(started * SECOND_US)
+    for at_s in (50, 99, 101, 200, 501):
+        watch.served(record("canary", entity=str(at_s), latency_ms=99, at_s=at_s))
+    assert watch.look(0).slow[0].canary.n == 3
+
+
+def test_what_was_never_drawn_is_no_trial_and_leaves_the_step_as_it_is() -> None:
+    watch = Watch(asked())
+    for place in range(40):
+        watch.served(record("canary" if place % 10 == 0 else "primary", entity=str(place)))
+        watch.served(record("primary", share=0.0, status=415))
+        watch.served(record("canary", entity="names a version", share=0.0, status=500))
+        watch.served(record("primary", entity=str(place), share=0.0))
+    windows = watch.look(0)
+    assert [(unit.chance, unit.canary, unit.primary) for unit in windows.units] == [(0.1, 4, 36)]
+    assert (windows.step_requests, windows.step_units, windows.crossed) == (4, 4, 0)
+    assert (windows.errors.canary_bad, windows.errors.first_bad) == (0, 0)
+    assert (windows.canary.requests, windows.canary.errors) == (44, 40)
+
+
 def test_when_the_share_rises_known_entities_are_drawn_anew_from_what_is_left() -> None:
     watch = Watch(asked())
     watch.served(record("primary", entity="moves", share=0.1))
@@ -153,6 +176,19 @@ def test_labels_count_when_old_enough_and_as_they_stand_then() -> None:
     watch.label(made, "Yes", arrived_us=200 * SECOND_US)
     windows = watch.look(300 * SECOND_US)
     assert (windows.labelled[0].outcome.canary.mean, windows.late_labels) == (0.0, 1)
+
+
+def test_a_label_told_again_counts_the_same_when_the_log_is_read_again_after_a_restart() -> None:
+    made = record("canary", entity="a", says="No")
+    told = (("No", 10), ("Yes", 20), ("No", 200), ("Yes", 300))
+    for order in (told, told[::-1]):
+        watch = Watch(asked(maturity_s=100))
+        watch.served(made)
+        for truth, at_s in order:
+            watch.label(made, truth, arrived_us=at_s * SECOND_US)
+        windows = watch.look(400 * SECOND_US)
+        assert (windows.labelled[0].outcome.canary.n, windows.labelled[0].outcome.canary.mean) == (1, 1.0)
+        assert windows.late_labels == 2
 
 
 def test_labels_of_entities_are_a_mean_each() -> None:

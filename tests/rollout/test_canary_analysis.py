@@ -132,6 +132,14 @@ def test_errors_beyond_the_promise_roll_back_unless_the_primary_has_them_too() -
     assert "but so are the primary's" in analysis.reason
 
 
+def test_a_canary_far_worse_than_a_primary_that_breaks_the_promise_is_rolled_back() -> None:
+    watch = Watch(asked(LATENCY, ERRORS))
+    serve(watch, 4000, errors=(0.05, 0.9))
+    analysis = look(watch)
+    assert analysis.verdict is Verdict.ROLL_BACK
+    assert "evidence that the canary is worse" in analysis.reason
+
+
 def test_slower_answers_roll_back() -> None:
     watch = Watch(asked(LATENCY))
     serve(watch, 4000, slow=(0.02, 0.08))
