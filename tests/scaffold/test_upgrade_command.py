@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import mlproj as package
-from mlproj.scaffold import lock
+from mlproj.scaffold import environment, lock
 from tests.scaffold.test_upgrade import changed, yours
 from tests.scaffold.upgrading import REPORT, Edit, Today, commit, fingerprint, generate, git, put, status
 from tests.support import Run
@@ -382,46 +382,48 @@ def test_interrupted_while_files_are_written_it_can_be_run_again(
     assert "line 9, the template's," in (repository / "tools/two.py").read_text()
 
 
-def test_uv_s_lock_is_made_anew_with_what_it_is_made_from(
-    tmp_path: Path, mlproj: Run, installed: Installed, today: Today
-) -> None:
-    def without_packages(text: str) -> str:
-        text = re.sub(r"(?s)\ndependencies = \[.*?\n\]\n", "\n", text)
-        return re.sub(r"(?s)\n\[dependency-groups\].*?\n\[tool.hatch", "\n[tool.hatch", text)
+def without_packages(text: str) -> str:
+    """A project that uv can lock without a network."""
+    text = re.sub(r"(?s)\ndependencies = \[.*?\n\]\n", "\n", text)
+    return re.sub(r"(?s)\n\[dependency-groups\].*?\n\[tool.hatch", "\n[tool.hatch", text)
 
-    former = today({"pyproject.toml.jinja": without_packages}, "0.0.1")
-    root = generate(tmp_path / "visit-model", former, env_manager="uv")
-    offline = {"UV_OFFLINE": "1", "UV_PYTHON": sys.executable}
-    subprocess.run(
-        ["uv", "lock", "--quiet"], cwd=root, env={**os.environ, **offline, "PATH": _with_uv()}, check=True
-    )
+
+@pytest.fixture
+def locked(tmp_path: Path, today: Today, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository of yesterday's version with an environment by uv, and no network."""
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_PYTHON", sys.executable)
+    template = today({"pyproject.toml.jinja": without_packages}, "0.0.1")
+    root = generate(tmp_path / "visit-model", template, env_manager="uv")
+    environment.relock(root)
     commit(root, "locked")
-    # The version that a lock is for is in it.
-    env = installed(
-        {"pyproject.toml.jinja": lambda text: without_packages(text) + "\n[dependency-groups]\nmore = []\n"}
-    )
-    done = mlproj("upgrade", cwd=root, env={**env, **offline})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "more" in (root / "uv.lock").read_text() or "M  pyproject.toml" in status(root)
-    assert not [line for line in status(root) if line[1] != " "]
-    assert mlproj("upgrade", "--abort", cwd=root, env=env).returncode == 0
+    return root
 
-    shutil.rmtree(tmp_path / "template-0.0.2", ignore_errors=True)
-    shutil.rmtree(tmp_path / "site-packages")
+
+def test_uv_s_lock_is_made_anew_with_what_it_is_made_from(
+    locked: Path, mlproj: Run, installed: Installed
+) -> None:
+    before = (locked / "uv.lock").read_text()
     env = installed(
-        {
-            "pyproject.toml.jinja": lambda text: (
-                without_packages(text) + '\n[dependency-groups]\nmore = ["no-such-package-anywhere"]\n'
-            )
-        }
+        {"pyproject.toml.jinja": lambda text: without_packages(text).replace('"~={{ python', '">={{ python')}
     )
-    done = mlproj("upgrade", cwd=root, env={**env, **offline})
+    done = mlproj("upgrade", cwd=locked, env=env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (locked / "uv.lock").read_text() != before
+    assert 'requires-python = ">=3.11' in (locked / "uv.lock").read_text()
+    assert "M  uv.lock" in status(locked)
+    assert mlproj("upgrade", "--abort", cwd=locked, env=env).returncode == 0
+    assert (locked / "uv.lock").read_text() == before
+    assert status(locked) == []
+
+
+def test_a_lock_that_cannot_be_made_without_a_network_is_left_to_the_user(
+    locked: Path, mlproj: Run, installed: Installed
+) -> None:
+    group = '\n[dependency-groups]\nmore = ["no-such-package-anywhere"]\n'
+    env = installed({"pyproject.toml.jinja": lambda text: without_packages(text) + group})
+    done = mlproj("upgrade", cwd=locked, env=env)
     assert done.returncode == 3
     assert "left to you: uv.lock: the packages that the project needs have changed" in done.stdout
     assert "`uv sync`, then `git add uv.lock`" in done.stdout
-
-
-def _with_uv() -> str:
-    from uv import find_uv_bin
-
-    return f"{Path(find_uv_bin()).parent}{os.pathsep}{os.environ['PATH']}"
+    assert "M  pyproject.toml" in status(locked)
