@@ -339,8 +339,8 @@ def _tell_missing(world: World, stages: tuple[Stage, ...], found: Mapping[str, F
         )
     only_here = [file for file in found.values() if file.kept is Kept.HERE and file.remark]
     if only_here:
-        count = plural(len(only_here), "object")
-        world.note(f"{count} of the run in the cache here and not on the remote: {_PUSH}")
+        count = plural(len(only_here), "object of the run is", "objects of the run are")
+        world.note(f"{count} in the cache here and not on the remote: {_PUSH}")
 
 
 def _code(world: World, run: str, said: Mapping[str, Any], stages: tuple[Stage, ...]) -> Code | None:

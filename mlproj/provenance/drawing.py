@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 from mlproj.provenance.graph import Arrow, Graph, Kind, Node
 from mlproj.provenance.trace import Kept
 
-_WIDTH, _HEIGHT = 184, 58
+_WIDTH, _HEIGHT = 196, 58
 _ACROSS, _DOWN = 52, 20
 _MARGIN, _HEAD = 28, 64
 _SWEEPS = 8
