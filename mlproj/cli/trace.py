@@ -48,6 +48,8 @@ def trace(
             f"`--export {export}` is not a format",
             hint=f"did you mean `{near}`?" if near else "choose of prov, openlineage",
         )
+    if graph is not None and graph.suffix.lower() != ".svg":
+        raise ConfigError(f"`--graph {graph}`: the picture is an SVG", hint="name a file that ends in `.svg`")
     if export is not None and as_json:
         raise ConfigError("`--json` and `--export` both print JSON", hint="leave one of them out")
     options = Options(others=tuple(with_ or ()), ask_remote=remote, verify=verify, count_all=count_all)

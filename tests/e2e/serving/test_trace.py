@@ -165,6 +165,7 @@ def test_a_word_that_is_nothing_exits_2_and_offers_the_nearest(traced: Traced) -
     done = traced.trace("train.parqet")
     assert done.returncode == 2
     assert "did you mean `train.parquet`" in done.stderr
+    assert traced.trace("v1", "--graph", "picture.png").returncode == 2
 
 
 def test_the_picture_and_the_exports_are_valid_in_the_eyes_of_others(traced: Traced, tmp_path: Path) -> None:
