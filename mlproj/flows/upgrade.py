@@ -277,6 +277,15 @@ def _why(conflict: Conflict, merged: Merged) -> Left:
         return Left(
             what=path, why=why, settle=f"`git rm {path}` to leave it deleted, {keep} to have it again"
         )
+    if stages == {1}:
+        return Left(what=path, why="a name that both sides gave up", settle=f"`git rm {path}`")
+    if "file location" in said:
+        whose, who = ("the template's", "you") if stages == {3} else ("yours", "the template")
+        why = f"new, and {whose}, in a folder that {who} renamed; it was put here"
+        return Left(what=path, why=why, settle=f"{keep}, or `git mv` it to where it belongs")
+    if "rename/rename" in said:
+        why = "you and the template renamed one file, each to another name"
+        return Left(what=path, why=why, settle=f"{keep} to keep this one, `git rm {path}` to let it go")
     why = re.sub(r"^CONFLICT \(([^)]*)\): ", r"\1: ", " ".join(said.split())) or "git cannot decide"
     return Left(what=path, why=why, settle=f"{keep} or `git rm {path}`")
 

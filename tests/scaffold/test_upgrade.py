@@ -13,7 +13,19 @@ from pathlib import Path
 
 from mlproj.scaffold import lock
 from mlproj.scaffold.copier import Template, template_dir
-from tests.scaffold.upgrading import LOGO, REPORT, Edit, Today, commit, git, put, run, status, version
+from tests.scaffold.upgrading import (
+    LOGO,
+    REPORT,
+    YESTERDAY,
+    Edit,
+    Today,
+    commit,
+    git,
+    put,
+    run,
+    status,
+    version,
+)
 
 
 def changed(number: int, text: str = "the template's") -> Callable[[str], str]:
@@ -264,3 +276,28 @@ def test_a_repository_that_names_its_objects_by_sha256(repository: Path, today: 
     assert (repository / "tools/report.py").read_text() == yours(3)(changed(30)(REPORT))
     assert unmerged(repository) == ["tools/one.py"]
     assert [left.what for left in done.conflicts] == ["tools/one.py"]
+
+
+def test_a_file_that_both_renamed_is_there_under_both_names(repository: Path, today: Today) -> None:
+    git(repository, "mv", "tools/report.py", "tools/mine.py")
+    put(repository, {"tools/mine.py": yours(3)})
+    commit(repository, "mine")
+    done = run(repository, today({"tools/report.py": None, "tools/theirs.py": REPORT}))
+    assert [left.what for left in done.conflicts] == ["tools/mine.py", "tools/report.py", "tools/theirs.py"]
+    assert (repository / "tools/mine.py").read_text() == yours(3)(REPORT)
+    git(repository, "add", "tools/mine.py")
+    git(repository, "rm", "--quiet", "tools/report.py", "tools/theirs.py")
+    assert unmerged(repository) == []
+
+
+def test_a_user_s_file_moves_with_the_folder_that_the_template_renames(
+    repository: Path, today: Today
+) -> None:
+    put(repository, {"tools/mine.py": "mine = 1\n"})
+    commit(repository, "mine")
+    gone: dict[str, Edit] = dict.fromkeys(YESTERDAY)
+    moved: dict[str, Edit] = {path.replace("tools", "instruments"): text for path, text in YESTERDAY.items()}
+    done = run(repository, today({**gone, **moved}))
+    assert (repository / "instruments/mine.py").read_text() == "mine = 1\n"
+    assert [left.what for left in done.conflicts] == ["instruments/mine.py"]
+    assert "yours, in a folder that the template renamed" in done.conflicts[0].why
