@@ -115,11 +115,19 @@ class Channel:
         """Requests in the queue or with the worker."""
         return len(self._queue) + (len(self._link.asked) if self._link is not None else 0)
 
-    def ask(self, exchange: Exchange) -> Failure | None:
-        """Take the request, to be answered through the owner; or say at once why not."""
+    def ask(self, exchange: Exchange, *, stands_in: bool = False) -> Failure | None:
+        """Take the request, to be answered through the owner; or say at once why not.
+
+        One that another version owed (`stands_in`) is taken while half of the room is free: all that a
+        hanging version had comes at once, and must not keep out those whose version this is.
+        """
         if self._link is None:
             return Failure.AWAY
-        if len(self._queue) >= self.most or self._bytes + len(exchange.body) > self.most_bytes:
+        part = 2 if stands_in else 1
+        if (
+            len(self._queue) >= self.most // part
+            or self._bytes + len(exchange.body) > self.most_bytes // part
+        ):
             return Failure.FULL
         exchange.queued_at = time.monotonic()
         self._queue.append(exchange)

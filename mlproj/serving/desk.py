@@ -20,7 +20,7 @@ from mlproj.serving.exchange import Client, Exchange
 from mlproj.serving.frames import Answer, Kind
 from mlproj.serving.log import Writer
 from mlproj.serving.metrics import Metrics
-from mlproj.serving.naming import Named, Namer, UnusableName
+from mlproj.serving.naming import Namer, UnusableName
 from mlproj.serving.record import STAND_IN, Record
 from mlproj.serving.routing import Automation, Route, Table
 
@@ -171,8 +171,11 @@ class Desk:
             self._refuse(exchange, 400, "bad_request", str(error))
             return
         exchange.request_id, exchange.entity, exchange.entities = named
-        exchange.sticky = named.entity is not None and version is None
-        self._ask(exchange, self._choose(named, version))
+        if not self._log_holds:
+            # What cannot be logged is not predicted; the record of this refusal tries the log again.
+            self._refuse(exchange, 503, "log_failed", "predictions cannot be logged at the moment")
+            return
+        self._ask(exchange, self._draw(exchange) if version is None else self.table.version(version))
 
     def refuse(
         self, client: Client, path: str, status: int, code: str, message: str, headers: dict[bytes, bytes]
@@ -199,20 +202,17 @@ class Desk:
             time.time_ns() // 1000,
             time.monotonic(),
             self.table.primary or _NOBODY,
-            self.table.canary_share,
+            # Until it is drawn, no chance brought it to a version, and its record must not count as if.
+            0.0,
         )
 
-    def _choose(self, named: Named, version: int | None) -> Route | None:
-        table = self.table
-        if version is not None:
-            return table.version(version)
-        return table.choose(named.entity if named.entity is not None else named.request_id)
+    def _draw(self, exchange: Exchange) -> Route | None:
+        """The version that falls to this request."""
+        exchange.canary_share = self.table.canary_share
+        exchange.sticky = exchange.entity is not None
+        return self.table.choose(exchange.entity if exchange.entity is not None else exchange.request_id)
 
     def _ask(self, exchange: Exchange, route: Route | None) -> None:
-        if not self._log_holds:
-            # What cannot be logged is not predicted; the record of this refusal tries the log again.
-            self._refuse(exchange, 503, "log_failed", "predictions cannot be logged at the moment")
-            return
         if route is None:
             self._fail(exchange, Failure.AWAY)
             return
@@ -221,7 +221,7 @@ class Desk:
         if channel is None:
             failure: Failure | None = Failure.AWAY
         else:
-            failure = channel.ask(exchange)
+            failure = channel.ask(exchange, stands_in=exchange.note is not None)
         if failure is None:
             return
         # A canary that is away was not attempted, so there is nothing to hold against it.
@@ -342,6 +342,9 @@ class Desk:
 
     def _attempt(self, exchange: Exchange, status: int, error: str) -> Record:
         latency_us = int((time.monotonic() - exchange.began) * 1e6)
+        if exchange.note is not None:
+            # Who could not be stood in for is no failure of the primary's own.
+            error = f"{exchange.note}; {error}"
         return recording.of_attempt(exchange, self._ids.new(), status, latency_us, error)
 
     # From the log to the caller.

@@ -9,6 +9,7 @@ import pytest
 
 from mlproj.serving.routing import bucket
 from tests.serving.gateway.stage import SALT, Stage, request, wait_until
+from tests.serving.gateway.test_gateway_faults import locked_log
 
 
 @pytest.fixture
@@ -109,6 +110,72 @@ def test_a_canary_that_is_not_ready_leaves_its_requests_to_the_primary(canary_st
     assert stage.metric('mlproj_canary_fallbacks_total{reason="not_ready"}') == 1
     (record,) = stage.records()
     assert (record.role, record.error) == ("primary", "for canary version 2: not_ready")
+
+
+def test_what_was_never_drawn_is_logged_with_a_share_of_nothing(canary_stage: Stage) -> None:
+    stage = canary_stage
+    tensor = {"name": "tenure", "shape": [1], "datatype": "FP64", "data": [3]}
+    named = json.dumps({"inputs": [tensor]}).encode()
+    never = [
+        stage.predict(X_Entity_Id="e" * 300),
+        stage.predict(X_Entity_Id=OF_CANARY, Content_Encoding="gzip"),
+        stage.ask("POST", "/predict", b"[%b]" % (b"1" * (2 << 20)), X_Entity_Id=OF_CANARY),
+        *(stage.ask("POST", f"/v2/models/churn/versions/{version}/infer", named) for version in (1, 2)),
+    ]
+    drawn = [stage.predict(X_Entity_Id=OF_CANARY), stage.ask("POST", "/v2/models/churn/infer", named)]
+    drawn += [stage.ask("POST", "/predict", b"{", X_Entity_Id=OF_CANARY)]
+    assert [one.status for one in never + drawn] == [400, 415, 413, 200, 200, 200, 200, 400]
+    shares = [(record.share, record.sticky) for record in stage.records()]
+    assert shares == [(0.0, False)] * 5 + [(0.3, True), (0.3, False), (0.3, True)]
+
+
+def test_what_comes_while_the_log_fails_is_not_drawn(canary_stage: Stage) -> None:
+    stage = canary_stage
+    assert stage.predict(X_Entity_Id=OF_CANARY).status == 200
+    with locked_log(stage):
+        assert stage.predict(X_Entity_Id=OF_CANARY).status == 503
+        wait_until(lambda: stage.metric("mlproj_log_healthy") == 0)
+        with stage.wire() as wire:
+            # Its record waits for the lock, longer than the lock is held.
+            wire.send(request("POST", "/predict", b"{}", X_Entity_Id=OF_CANARY))
+            time.sleep(0.3)
+    wait_until(lambda: stage.metric("mlproj_log_healthy") == 1)
+    first, *refused = stage.records()
+    assert (first.share, first.sticky) == (0.3, True)
+    assert {(record.status, record.share, record.sticky) for record in refused} == {(503, 0.0, False)}
+
+
+def test_a_canary_that_hangs_leaves_room_for_those_of_the_primary(canary_stage: Stage) -> None:
+    stage = canary_stage
+    stage.end_worker(2)
+    stage.start_worker(2, "--hang")
+    stage.end_worker(1)
+    stage.start_worker(1, "--sleep-ms", "500")
+    stage.apply([stage.route("primary", 1), stage.route("canary", 2, share=0.3)], queue=16)
+    crowd = [stage.wire() for _ in range(16)]
+    for wire in crowd:
+        wire.send(request("POST", "/predict", b"{}", X_Entity_Id=OF_CANARY))
+    time.sleep(0.2)
+    # The primary is busy when the canary's deadline comes, and all that the canary has falls back at once.
+    busy = stage.wire()
+    time.sleep(0.6)
+    busy.send(request("POST", "/predict", b"{}", X_Entity_Id=OF_PRIMARY))
+    wait_until(lambda: stage.metric('mlproj_canary_fallbacks_total{reason="timeout"}') >= 1)
+    own = [stage.wire() for _ in range(8)]
+    for wire in own:
+        wire.send(request("POST", "/predict", b"{}", X_Entity_Id=OF_PRIMARY))
+    assert [wire.read().status for wire in (busy, *own)] == [200] * 9
+    told = [wire.read().status for wire in crowd]
+    assert sorted(told) == [200] * 8 + [503] * 8
+    for wire in (busy, *own, *crowd):
+        wire.close()
+    # Who could not be stood in for is held against nobody's own answers.
+    refused = [record for record in stage.records() if (record.role, record.status) == ("primary", 503)]
+    assert len(refused) == 8
+    for record in refused:
+        assert record.error is not None
+        assert record.error.startswith("for canary version 2: ")
+        assert "; overloaded: " in record.error
 
 
 def test_a_switch_of_versions_and_back_fails_no_request(canary_stage: Stage) -> None:
