@@ -158,7 +158,7 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
     if evidence.must_be_pulled and phase is not Phase.SCOPING:
         raise ConfigError(
             f"`{evidence.must_be_pulled[0]}` is recorded but not here",
-            hint="run `make sync_data_down`, which is `dvc pull`",
+            hint="run `make sync_data_down`, which is `dvc pull --allow-missing`",
         )
     if phase is not Phase.MODELING:
         _repro(project, names, {}, phase)

@@ -44,7 +44,7 @@ def _raw_data(evidence: Evidence) -> Check:
         return failed(name, f"DVC does not keep {listed(loose)}", f"run `dvc add {loose[0]}`")
     absent = [file.path for file in raw if not file.present and not file.is_made]
     if absent:
-        hint = "run `make sync_data_down`, which is `dvc pull`"
+        hint = "run `make sync_data_down`, which is `dvc pull --allow-missing`"
         return failed(name, f"{listed(absent)} is recorded but not here", hint)
     unmade = [file.path for file in raw if not file.present]
     if unmade:

@@ -290,7 +290,7 @@ def test_a_clone_with_the_data_pulled_has_nothing_to_run(
     assert refused.returncode == 2
     assert "data/raw/penguins_raw.csv` is recorded but not here" in refused.stderr
     assert "is recorded but not here" in mlproj("check", "data", cwd=clone).stdout
-    pulled = tool(clone, "dvc", "pull")
+    pulled = tool(clone, "make", "sync_data_down")
     assert pulled.returncode == 0, pulled.stderr
     assert mlproj("check", cwd=clone).returncode == 0
 
