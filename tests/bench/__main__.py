@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import canary, inference, log, shadow, upgrade
+from tests.bench import canary, inference, log, shadow, trace, upgrade
 
 PROGRAMS = Path(sys.executable).parent
 PROJECT_PYTHON = Path(os.environ.get("MLPROJ_TEST_PYTHON", sys.executable))
@@ -145,6 +145,7 @@ BENCHMARKS: dict[str, Callable[[Path], None]] = {
     "log": log.run,
     "canary": lambda _: canary.run(),
     "shadow": shadow.run,
+    "trace": trace.run,
     "upgrade": upgrade.run,
 }
 
