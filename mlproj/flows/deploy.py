@@ -17,6 +17,7 @@ from mlproj.flows import serve
 from mlproj.lifecycle import deployment_gates
 from mlproj.lifecycle.check import Check, Outcome, listed
 from mlproj.lifecycle.evidence import Evidence
+from mlproj.monitoring.questions import Baseline
 from mlproj.project import Project
 from mlproj.rollout import controller
 from mlproj.rollout.expected import expected
@@ -97,12 +98,15 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             return Deployed(deployment=None, refused=closed)
         automation, defer_below = _automation(evidence, found, wish)
         version = _add(project, store, number, folder, found, say)
+        canary = wish.mode is Mode.CANARY
+        seen = controller.past(project.home, ids.at(clock.now()), postgres=said.postgres) if canary else None
         pins = controller.pinned(
-            replace(wish.plan, shares=wish.plan.shares if wish.mode is Mode.CANARY else (1.0,)),
+            replace(wish.plan, shares=wish.plan.shares if canary else (1.0,)),
             evidence.document.scope.targets if evidence.document.scope else (),
             task=found.task,
             positive=None if found.outputs.positive is None else str(found.outputs.positive),
             maturity_s=wish.maturity_s,
+            before=seen,
         )
         running = serve.ensure(project, said, say=say)
         deployment = store.begin(
@@ -120,7 +124,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             version=version,
             url=str(running["url"]),
             example=found.example,
-            needs=_needs(project, wish, pins, said.postgres) if wish.mode is Mode.CANARY else (),
+            needs=_needs(wish, pins, seen) if seen is not None else (),
             decision=project.relative(record) if record else None,
         )
 
@@ -339,10 +343,8 @@ def _add(
     return version
 
 
-def _needs(project: Project, wish: Wish, pins: Mapping[str, Any], postgres: str | None) -> tuple[str, ...]:
+def _needs(wish: Wish, pins: Mapping[str, Any], seen: Baseline) -> tuple[str, ...]:
     """What the canary's first step is expected to take, at the traffic of the last hours."""
-    now = ids.at(clock.now())
-    seen = controller.past(project.home, now, postgres=postgres)
     asked = controller.asked(pins, seen)
     found = expected(wish.plan, asked, seen, label_share=1.0 if wish.plan.rules.labels else 0.0)
     return tuple(need.sentence for need in (*found.advance, *found.roll_back, *found.labels))

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from mlproj.monitoring.labels import Labels
 from mlproj.monitoring.latency import Histogram
 from mlproj.monitoring.questions import Baseline, Questions
+from mlproj.monitoring.sampling import Distinct, Reservoir
 from mlproj.monitoring.tally import Counts, Tally, count, unit_counts
 from mlproj.monitoring.windows import Arm, Windows
 from mlproj.serving.record import STAND_IN, Feedback, Kind, Record, Role
@@ -247,7 +248,7 @@ class Watch:
 
 def baseline(records: Iterable[Record], *, bins: int = 10) -> Baseline:
     """How the primary did, from its recent records in the order of ids; what a rollout is planned by."""
-    latency, scores, units = Histogram(), list[float](), set[str]()
+    latency, scores, units = Histogram(), Reservoir(), Distinct()
     requests = errors = 0
     first_us: int | None = None
     last_us = 0
@@ -255,7 +256,7 @@ def baseline(records: Iterable[Record], *, bins: int = 10) -> Baseline:
         if record.role != Role.PRIMARY:
             continue
         if record.score is not None:
-            scores.append(record.score)
+            scores.add(record.score)
         if record.row:
             continue
         first_us = record.arrived_us if first_us is None else first_us
@@ -265,15 +266,13 @@ def baseline(records: Iterable[Record], *, bins: int = 10) -> Baseline:
         units.add(record.entity if record.entity is not None and record.sticky else record.request_id)
         if record.status == 200:
             latency.add(record.latency_us)
-    scores.sort()
-    edges = (
-        sorted({scores[len(scores) * step // bins] for step in range(1, bins)}) if len(scores) >= 100 else []
-    )
+    kept = sorted(scores.kept)
+    edges = sorted({kept[len(kept) * step // bins] for step in range(1, bins)}) if len(kept) >= 100 else []
     hours = max(last_us - (first_us or 0), 1) / 3.6e9
     return Baseline(
         latency_p95_ms=latency.quantile_ms(0.95),
         score_edges=tuple(edges),
         requests_per_hour=requests / hours if requests > 1 else 0.0,
-        units_per_request=len(units) / requests if requests else 1.0,
+        units_per_request=units.count / requests if requests else 1.0,
         error_share=errors / requests if requests else 0.0,
     )

@@ -80,8 +80,15 @@ def _needs_no_comparison(check: Check) -> bool:
 
 
 def _restarts(progress: Progress, rules: Rules) -> Check:
-    numbers = {"restarts": float(progress.restarts)}
+    numbers = {"restarts": float(progress.restarts), "primary": float(progress.primary_restarts)}
     if progress.restarts >= rules.most_restarts:
+        if progress.restarts - progress.primary_restarts < rules.most_restarts:
+            told = (
+                f"the canary's worker was restarted {progress.restarts} times in"
+                f" {duration(rules.restarts_within_s)}, and the primary's {progress.primary_restarts}:"
+                " the machine may be at fault"
+            )
+            return Check("restarts", Result.WAIT, told, numbers)
         told = f"the canary's worker was restarted {progress.restarts} times: a crash loop"
         return Check("restarts", Result.FAIL, told, numbers)
     return Check(

@@ -1,16 +1,19 @@
 """Steps rollouts: reads what was served, asks the analysis, records what follows from its answer.
 
 What a rollout is judged by is fixed when it begins and kept with it, so that an edited scoping document or a
-moved alias changes no judgement under way. Nothing else is kept: after a restart the log is read again.
+moved alias changes no judgement under way; so is when workers started, among the deployment's events. Nothing
+else is kept: after a restart the log is read again, some of it at each look.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +30,8 @@ from mlproj.rollout.verdict import Analysis, Check, Progress, Rules, Verdict
 from mlproj.scoping.scope import Direction, Split, Target, TargetKind, Task
 from mlproj.serving import ids
 from mlproj.serving import store as opening
-from mlproj.serving.deployment import Deployment, Mode, State
-from mlproj.serving.record import Role
+from mlproj.serving.deployment import Deployment, Event, Mode, State
+from mlproj.serving.record import Record, Role
 from mlproj.serving.store import Store
 from mlproj.serving.supervisor import View
 
@@ -40,13 +43,27 @@ _SHOWN_EVERY_S = 5.0
 # What was served before the rollout is asked for the usual latency and scores, the nearest past first.
 _PASTS = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
 _ENOUGH_PAST = 1000
+# What one look reads at most, a second or a few of work: the next may be the one that has to act.
+_MOST_ROWS = 50_000
+# A sealed day is asked for by the hour, and for so many hours at most a look.
+_SLICE = ids.at_us(ids.EPOCH_MS * 1000 + 3_600_000_000)
+_MOST_SLICES = 24
+_WORKER = "worker"
 
 
 def pinned(
-    plan: Plan, targets: Iterable[Target], *, task: str, positive: str | None, maturity_s: float
+    plan: Plan,
+    targets: Iterable[Target],
+    *,
+    task: str,
+    positive: str | None,
+    maturity_s: float,
+    before: Baseline | None = None,
 ) -> dict[str, Any]:
-    """What is kept with a deployment, as JSON: the steps, the rules and what is promised."""
+    """What is kept with a deployment, as JSON: the steps, the rules, what is promised, and how the primary
+    did `before`, where it is compared with that."""
     return {
+        "baseline": None if before is None else asdict(before),
         "shares": list(plan.shares),
         "rules": asdict(plan.rules),
         "maturity_s": maturity_s,
@@ -108,30 +125,44 @@ class RolloutController:
                 self._rollout = None
                 return
             if self._rollout is None or self._rollout.deployment.id != active.id:
-                self._rollout = _Rollout(active, self._home, self._postgres)
+                self._rollout = _Rollout(active, self._home, self._postgres, store.events(active.id))
             now = self._clock()
             view = _everywhere(store, active, view)
-            self._rollout.feed(view, until_us=round(now * 1e6), lag_us=round(self._lag_s * 1e6))
+            self._rollout.note(store, view, now)
+            whole = self._rollout.feed(until_us=round(now * 1e6), lag_us=round(self._lag_s * 1e6))
             if active.mode is Mode.CANARY:
-                self._canary(store, active, self._rollout, view, now)
+                self._canary(store, active, self._rollout, now, whole=whole)
+            elif not whole:
+                self._rollout.show(store, self._rollout.reading(round(now * 1e6)), now)
             else:
                 latest = _agreement(self._rollout.pairs, self._rollout.plan.rules, round(now * 1e6))
                 if latest is not None:
                     self._rollout.show(store, latest, now)
 
-    def _canary(self, store: Store, active: Deployment, rollout: _Rollout, view: View, now: float) -> None:
+    def _canary(
+        self, store: Store, active: Deployment, rollout: _Rollout, now: float, *, whole: bool
+    ) -> None:
+        """Act on what has been read. Before it is the `whole`, that may be evidence against the canary, which
+        is valid at any time, and not for it: what was read may be of an earlier step."""
         plan = rollout.plan
         progress = Progress(
             step_began_us=active.step_us,
             deployment_began_us=active.started_us,
             last_step=plan.is_last(active.step),
-            restarts=view.restarts.get(active.version, 0),
+            restarts=rollout.restarts(active.version),
+            primary_restarts=rollout.restarts(active.baseline),
         )
         now_us = round(now * 1e6)
-        analysis = judge(rollout.watch.look(now_us), plan.rules, progress, now_us)
-        rollout.show(store, _latest(analysis, now_us), now)
-        if analysis.verdict is Verdict.ROLL_BACK:
+        read_us = now_us if whole else rollout.read_us
+        analysis = judge(rollout.watch.look(read_us), plan.rules, progress, now_us)
+        going_back = analysis.verdict is Verdict.ROLL_BACK
+        rollout.show(
+            store, _latest(analysis, now_us) if whole or going_back else rollout.reading(now_us), now
+        )
+        if going_back:
             store.roll_back("mlproj", analysis.reason, number=active.id)
+        elif not whole:
+            return
         elif analysis.verdict is Verdict.ADVANCE and plan.is_last(active.step):
             store.promote(active.id, "mlproj", analysis.reason)
         elif analysis.verdict is Verdict.ADVANCE:
@@ -142,42 +173,107 @@ class RolloutController:
 class _Rollout:
     """What has been read of one deployment so far."""
 
-    def __init__(self, deployment: Deployment, home: Path, postgres: str | None) -> None:
+    def __init__(
+        self, deployment: Deployment, home: Path, postgres: str | None, events: Iterable[Event]
+    ) -> None:
         self.deployment = deployment
         self._source = records.reader(home, postgres=postgres)
         # Earlier steps are judged with the later ones, so all of them are read.
         self._began = ids.at(_moment(deployment.started_us))
         self._cursor = self._began
+        # By version: when its worker started last (Unix time in seconds), how often it has been restarted,
+        # and when those restarts were seen that are recent.
         self._started: dict[int, float] = {}
+        self._counted: dict[int, int] = {}
+        self._restarted: dict[int, deque[float]] = {}
         self._shown = (0.0, "")
         said = deployment.plan
         self.plan = Plan(shares=tuple(said.get("shares") or ()), rules=Rules(**said["rules"]))
-        watched = asked(said, past(home, self._began, postgres=postgres))
+        watched = asked(said, self._before(said, home, postgres))
         self.watch, self.pairs = Watch(watched), Pairs(watched)
         self._news = News(home, self._began, postgres=postgres)
+        for event in events:
+            if event.kind == _WORKER:
+                version, at = event.said.removeprefix("version ").split(" ready at ")
+                self._start(int(version), datetime.fromisoformat(at).timestamp())
+
+    def _before(self, said: Mapping[str, Any], home: Path, postgres: str | None) -> Baseline:
+        """How the primary did before, as pinned; a deployment of an earlier mlproj has no pin."""
+        kept = said.get("baseline")
+        if kept is not None:
+            return Baseline(**{**kept, "score_edges": tuple(kept["score_edges"])})
+        # A shadow is compared with the primary on the same requests, and with nothing of before.
+        return past(home, self._began, postgres=postgres) if self.is_canary else Baseline()
 
     @property
     def is_canary(self) -> bool:
         return self.deployment.mode is Mode.CANARY
 
-    def feed(self, view: View, *, until_us: int, lag_us: int) -> None:
+    @property
+    def read_us(self) -> int:
+        """Up to when the log has been read, in microseconds since 1970."""
+        return round(ids.moment(self._cursor).timestamp() * 1e6)
+
+    def reading(self, now_us: int) -> dict[str, Any]:
+        """A look before the log has been read to its end, as it is kept."""
+        upto = f"{ids.moment(self._cursor):%Y-%m-%d %H:%M} UTC"
+        return {
+            "at_us": now_us,
+            "verdict": str(Verdict.HOLD),
+            "reason": f"what was served is being read, up to {upto} so far",
+            "checks": [],
+        }
+
+    def restarts(self, version: int | None) -> int:
+        """How often a version's worker was restarted within the rules' time, as seen from here."""
+        return len(self._restarted.get(version, ())) if version is not None else 0
+
+    def note(self, store: Store, view: View, now: float) -> None:
+        """Take in how the workers of both versions do; a start is kept, so that a log read again knows it."""
+        for version in (self.deployment.version, self.deployment.baseline):
+            if version is None:
+                continue
+            since = view.ready_since.get(version)
+            if since is not None and since - self._started.get(version, 0.0) > 1.0:
+                self._start(version, since)
+                at = datetime.fromtimestamp(since, UTC).isoformat(timespec="microseconds")
+                store.note(self.deployment.id, _WORKER, f"version {version} ready at {at}")
+            count = view.restarts.get(version, 0)
+            recent = self._restarted.setdefault(version, deque())
+            # What had been before this rollout was looked at is nothing against it.
+            recent.extend([now] * (count - self._counted.get(version, count)))
+            self._counted[version] = count
+            while recent and recent[0] <= now - self.plan.rules.restarts_within_s:
+                recent.popleft()
+
+    def _start(self, version: int, since: float) -> None:
+        self._started[version] = since
+        self.watch.worker_started(round(since * 1e6))
+
+    def feed(self, *, until_us: int, lag_us: int) -> bool:
         """Count what was served and told since the last look, but not what may still come: the last
-        `lag_us`, and what machines have not shipped yet."""
+        `lag_us`, and what machines have not shipped yet. False where there is more to read than one look
+        may take; the next goes on from there."""
         lag = ids.at_us(ids.EPOCH_MS * 1000 + lag_us)
         until = min(ids.at_us(until_us), self._source.reached()) - lag
-        for version in (self.deployment.version, self.deployment.baseline):
-            since = view.ready_since.get(version) if version is not None else None
-            if version is not None and since is not None and since - self._started.get(version, 0.0) > 1.0:
-                self._started[version] = since
-                self.watch.worker_started(round(since * 1e6))
         if until <= self._cursor:
-            return
-        for record in self._source.rows(self._cursor, until):
+            return True
+        for record in islice(self._next(until), _MOST_ROWS):
             (self.watch if self.is_canary else self.pairs).served(record)
             self._news.served(record)
-        self._cursor = until
-        for record, one in self._news.new(until=until):
+            self._cursor = record.id + 1
+        for record, one in self._news.new(until=self._cursor):
             (self.watch if self.is_canary else self.pairs).told(record, one)
+        return self._cursor >= until
+
+    def _next(self, until: int) -> Iterator[Record]:
+        """The records from the cursor on, which moves to the end of each slice that has been read."""
+        for _ in range(_MOST_SLICES):
+            end = min(until, self._cursor + _SLICE)
+            yield from self._source.rows(self._cursor, end)
+            self._cursor = end
+            if end == until:
+                return
 
     def show(self, store: Store, latest: Mapping[str, Any], now: float) -> None:
         """Keep the look for people to see, where it says something new or the last is old."""
@@ -205,13 +301,17 @@ def past(home: Path, until: int, *, postgres: str | None = None) -> Baseline:
     """How the primary did before the id `until`: the nearest past that has enough of it."""
     began, found = ids.moment(until), Baseline()
     for span in _PASTS:
-        served = [
-            record
-            for record in records.since(home, ids.at(began - span), until=until, postgres=postgres)
-            if record.role == Role.PRIMARY
-        ]
-        found = baseline(served)
-        if len(served) >= _ENOUGH_PAST:
+        seen = 0
+
+        def primaries(since: int) -> Iterator[Record]:
+            nonlocal seen
+            for record in records.since(home, since, until=until, postgres=postgres):
+                if record.role == Role.PRIMARY:
+                    seen += 1
+                    yield record
+
+        found = baseline(primaries(ids.at(began - span)))
+        if seen >= _ENOUGH_PAST:
             break
     return found
 

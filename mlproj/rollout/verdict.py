@@ -51,7 +51,8 @@ class Rules:
     or rarer than a bound: the target's or `small_error_share`. Shares on labelled rows may be
     `share_margin` lower (0.05: five points), other losses `loss_margin` higher (0.1: a tenth). `labels`:
     whether labels are expected; they are then needed for the promotion, and with `labels_each_step` for
-    every step. Times are seconds.
+    every step. A crash loop is `most_restarts` within `restarts_within_s`, that many more than the
+    primary's worker had. Times are seconds.
     """
 
     alpha: float = 0.05
@@ -67,13 +68,16 @@ class Rules:
     labels: bool = False
     labels_each_step: bool = False
     most_restarts: int = 3
+    restarts_within_s: float = 600.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where the rollout stands. Times are microseconds since 1970; `restarts` are the canary worker's."""
+    """Where the rollout stands. Times are microseconds since 1970; `restarts` are the canary worker's within
+    the rules' time, `primary_restarts` the primary's."""
 
     step_began_us: int
     deployment_began_us: int
     last_step: bool
     restarts: int = 0
+    primary_restarts: int = 0

@@ -162,6 +162,18 @@ def test_a_crash_loop_rolls_back_without_a_comparison() -> None:
     assert analysis.reason == "the canary's worker was restarted 3 times: a crash loop"
 
 
+def test_restarts_that_the_primary_has_too_hold() -> None:
+    windows = Watch(asked(LATENCY))
+    analysis = look(windows, progress=replace(STEP, restarts=3, primary_restarts=1))
+    assert analysis.verdict is Verdict.HOLD
+    assert line(analysis, "restarts").reason == (
+        "the canary's worker was restarted 3 times in 10 min, and the primary's 1:"
+        " the machine may be at fault"
+    )
+    analysis = look(windows, progress=replace(STEP, restarts=4, primary_restarts=1))
+    assert analysis.verdict is Verdict.ROLL_BACK
+
+
 def test_a_wrong_split_makes_every_comparison_worthless() -> None:
     watch = Watch(asked(LATENCY))
     serve(watch, 4000, canary_share=0.1, errors=(0.001, 0.05))
