@@ -28,7 +28,7 @@ def brief(
 ) -> dict[str, Any]:
     """By role, what answers: as the gateway is told it, without the number of the telling."""
     present = {role: live[role] for role in (PRIMARY, CANARY, SHADOW, KEPT) if role in live}
-    of = {role: known.get(workers.key(role, one.route.version, live)) for role, one in present.items()}
+    of = {role: known.get(workers.key(role, one.version, live)) for role, one in present.items()}
     places = [worker.place for worker in of.values() if worker is not None and worker.place is not None]
     package = str(places[0].folder) if places else None
     routes = [_route(role, one, of[role]) for role, one in present.items()]

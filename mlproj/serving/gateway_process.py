@@ -48,13 +48,17 @@ class Gateway:
         `began` is called when it can be told things, `hung` with the version of a worker that lets it wait.
         """
         while not stopping.is_set():
-            await self._run(began, hung)
+            fault = ""
+            try:
+                await self._run(began, hung)
+            except OSError as error:
+                fault = str(error)
             if stopping.is_set():
                 return
             if time.monotonic() - self.started_at > children.STEADY_S:
                 self.failures = 0
             code = self.process.returncode if self.process else None
-            children.say(f"the gateway ended with {code}; it is started again")
+            children.say(f"the gateway ended with {fault or code}; it is started again")
             await asyncio.sleep(children.pause_s(self.failures, most_s=_MOST_PAUSE_S))
             self.failures += 1
 
@@ -81,8 +85,8 @@ class Gateway:
                 await control.drain()
 
     async def _run(self, began: Callable[[], None], hung: Callable[[int], None]) -> None:
-        ours, theirs = socket.socketpair()
         self.is_ready, self.started_at = False, time.monotonic()
+        ours, theirs = socket.socketpair()
         with theirs:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "mlproj.serving.gateway"),

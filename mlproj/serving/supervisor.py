@@ -48,7 +48,8 @@ _BACKLOG = 2048
 @dataclass(frozen=True, kw_only=True)
 class View:
     """What a controller is told of the processes: by version, when its worker became ready (Unix time in
-    seconds) and how often it has been started again."""
+    seconds) and how often it has been started again. Of a version that has two (a shadow's runs in the
+    background), the later start, and the restarts of both."""
 
     ready_since: Mapping[int, float]
     restarts: Mapping[int, int]
@@ -120,6 +121,7 @@ class Supervisor:
         self._gateway = Gateway(home, listener)
         self._poked = asyncio.Event()
         self._stopping = asyncio.Event()
+        self._fault: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._since = time.time()
 
@@ -129,7 +131,10 @@ class Supervisor:
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def run(self) -> None:
-        """Serve until SIGTERM, SIGINT or an admin's stop; then drain."""
+        """Serve until SIGTERM, SIGINT or an admin's stop; then drain.
+
+        Raises MlprojError, drained as well, where it ended because a part of it failed.
+        """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
@@ -161,6 +166,11 @@ class Supervisor:
             admin.card(self._home).unlink(missing_ok=True)
             admin_path.unlink(missing_ok=True)
             self._office.shutdown(wait=False, cancel_futures=True)
+        if self._fault is not None:
+            raise MlprojError(
+                f"the supervisor ended, with all answered, because a part of it failed: {self._fault!r}",
+                hint="start it again: it goes on where it stood",
+            ) from self._fault
 
     def _write_card(self, admin_path: Path) -> None:
         said = {"pid": os.getpid(), "admin": str(admin_path), "url": self.url, "since": self._since}
@@ -210,7 +220,12 @@ class Supervisor:
     async def _tell_store(self, standing: Standing) -> bool:
         """How workers do, to the machines that share it; what came of a deployment. True if that was new."""
         if self._settings.postgres is not None:
-            workers = [(each.key.version, each.since, each.restarts) for each in self._workers.values()]
+            # One a version: one that is leaving may have its number from the one that follows it.
+            known = sorted(self._workers.values(), key=lambda each: not each.leaving)
+            workers = [
+                (version, each.since, each.restarts)
+                for version, each in {each.key.version: each for each in known}.items()
+            ]
             said = (workers, standing.active and standing.active.id)
             if said != self._told:
                 await self._in_store(lambda opened: opened.tell_workers(self._node, workers))
@@ -244,7 +259,7 @@ class Supervisor:
             elif worker.leaving and not worker.told and self._gateway.is_current:
                 worker.told = True
                 # What the gateway had sent before it knew is answered within a deadline.
-                asyncio.get_running_loop().call_later(self._settings.timeout_s, worker.leave)
+                self._spawn(worker.leave(self._settings.timeout_s))
 
     def _in_force(self, standing: Standing) -> dict[str, Live]:
         """By role, what answers here. The machine that loads a version first gives it its route; on the
@@ -265,19 +280,21 @@ class Supervisor:
             and new.route.version != old.route.version
             and (old.route.deployment not in standing.withdrawn)
         ):
-            fresh, stale = (self._workers.get(Key(each.route.version, False)) for each in (new, old))
+            fresh, stale = (
+                self._workers.get(workers.key(PRIMARY, each.version, live)) for each in (new, old)
+            )
             if (fresh is None or fresh.ready is None) and stale is not None and stale.ready is not None:
                 return {**live, PRIMARY: old}
         self._primary = new
         return live
 
     def _wanted(self, standing: Standing, live: Mapping[str, Live]) -> set[Key]:
-        routes = standing.routes
-        wanted = {workers.key(route.role, route.version, routes) for route in routes.values()}
-        wanted |= {workers.key(role, each.route.version, routes) for role, each in live.items()}
+        routes, versions = standing.routes, standing.versions
+        wanted = {workers.key(route.role, versions[route.version], routes) for route in routes.values()}
+        wanted |= {workers.key(role, each.version, routes) for role, each in live.items()}
         active = standing.active
         if active is not None and active.state is State.STARTING:
-            wanted.add(workers.key(active.mode, active.version, routes))
+            wanted.add(workers.key(active.mode, versions[active.version], routes))
         return wanted
 
     async def _start_deployments(self, standing: Standing) -> bool:
@@ -286,7 +303,9 @@ class Supervisor:
         if active is None or active.state is not State.STARTING:
             return False
         number = active.id
-        worker = self._workers.get(workers.key(active.mode, active.version, standing.routes))
+        worker = self._workers.get(
+            workers.key(active.mode, standing.versions[active.version], standing.routes)
+        )
         if worker is not None and worker.ready is not None:
             share = float((active.plan.get("shares") or [1.0])[0])
             await self._in_store(lambda opened: opened.loaded(number, share=share))
@@ -301,14 +320,15 @@ class Supervisor:
 
     def _hung(self, version: int) -> None:
         for worker in self._workers.values():
-            if worker.key.version == version:
+            # One that is leaving ends by itself, and may have its number from the one that follows it.
+            if worker.key.version == version and not worker.leaving:
                 worker.hung()
 
-    async def _place(self, number: int) -> Place:
+    async def _place(self, key: Key) -> Place:
         """Where a version lies on this machine, brought here first if need be."""
-        version = self._standing.versions.get(number) if self._standing is not None else None
-        if version is None:
-            raise MlprojError(f"version {number} is not deployed any more")
+        version = self._standing.versions.get(key.version) if self._standing is not None else None
+        if version is None or version.digest != key.digest:
+            raise MlprojError(f"version {key.version} is not deployed any more")
         wanted = version
         place: Place | None = await self._in_store(lambda opened: opened.place(wanted))
         return place if place is not None else await asyncio.to_thread(self._prepare, wanted)
@@ -328,18 +348,21 @@ class Supervisor:
         failures = 0
         while not self._stopping.is_set():
             began = time.monotonic()
-            self._shipping = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "mlproj.serving.spool", "--until-eof", str(self._home)),
-                stdin=asyncio.subprocess.PIPE,
-                # Not on its command line, which everybody on this machine can read.
-                env={**os.environ, POSTGRES: url},
-                start_new_session=True,
-            )
-            code = await self._shipping.wait()
+            try:
+                self._shipping = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "mlproj.serving.spool", "--until-eof", str(self._home)),
+                    stdin=asyncio.subprocess.PIPE,
+                    # Not on its command line, which everybody on this machine can read.
+                    env={**os.environ, POSTGRES: url},
+                    start_new_session=True,
+                )
+                ended = str(await self._shipping.wait())
+            except OSError as error:
+                ended = str(error)
             if self._stopping.is_set():
                 return
             failures = 0 if time.monotonic() - began > children.STEADY_S else failures + 1
-            children.say(f"shipping the log ended with {code}; it is started again")
+            children.say(f"shipping the log ended with {ended}; it is started again")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), children.pause_s(failures))
 
@@ -347,16 +370,8 @@ class Supervisor:
         """Ask the controller once a second; a look that fails is said, and tried again."""
         fault = ""
         while not self._stopping.is_set():
-            view = View(
-                ready_since={
-                    key.version: time.time() - (time.monotonic() - worker.ready_at)
-                    for key, worker in self._workers.items()
-                    if worker.ready is not None
-                },
-                restarts={key.version: worker.restarts for key, worker in self._workers.items()},
-            )
             try:
-                await asyncio.to_thread(self._controller.look, view)
+                await asyncio.to_thread(self._controller.look, _view(self._workers))
             except Exception as error:
                 # A rollout that cannot be judged stays where it is; the traffic must not suffer for it.
                 said = f"the rollout could not be judged: {type(error).__name__}: {error}"
@@ -369,12 +384,21 @@ class Supervisor:
 
     async def _keep_sealing(self) -> None:
         """Turn the segments of past days into Parquet, at start and once an hour, in a process of its own."""
+        failures = 0
         while not self._stopping.is_set():
-            sealing = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "mlproj.serving.sealing", str(self._home)),
-                stdin=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            try:
+                sealing = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "mlproj.serving.sealing", str(self._home)),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                failures += 1
+                children.say(f"past days cannot be sealed: {error}; it is tried again")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), children.pause_s(failures))
+                continue
+            failures = 0
             stopped = asyncio.ensure_future(self._stopping.wait())
             ended = asyncio.ensure_future(sealing.wait())
             await asyncio.wait({stopped, ended}, return_when=asyncio.FIRST_COMPLETED)
@@ -446,9 +470,20 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None and not self._stopping.is_set():
             # One of its keepers is gone: better an end that a service manager sees than half a supervisor.
-            children.say(f"stopping: {task.exception()!r}")
+            self._fault = task.exception()
+            children.say("stopping: " + "".join(traceback.format_exception(self._fault)))
             self._stopping.set()
             self._poked.set()
+
+
+def _view(running: Mapping[Key, Worker]) -> View:
+    ready_since: dict[int, float] = {}
+    restarts: dict[int, int] = {}
+    for key, worker in running.items():
+        restarts[key.version] = restarts.get(key.version, 0) + worker.restarts
+        if worker.ready is not None:
+            ready_since[key.version] = max(ready_since.get(key.version, 0.0), worker.since)
+    return View(ready_since=ready_since, restarts=restarts)
 
 
 def listen(host: str, port: int) -> socket.socket:

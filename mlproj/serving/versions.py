@@ -30,8 +30,9 @@ def path(home: Path, number: int, digest: str) -> Path:
 def keep(home: Path, number: int, folder: Path) -> Path:
     """Copy a package to where nothing else writes to; returns that folder. Raises ConfigError if it is not
     as it was packaged."""
-    kept = path(home, number, package.digest(folder))
-    if folder != kept and not _is_as_packaged(kept):
+    digest = package.digest(folder)
+    kept = path(home, number, digest)
+    if folder != kept and not _is_as_packaged(kept, digest):
         package.verify(folder)
         with _whole(kept) as temporary:
             shutil.copytree(folder, temporary)
@@ -39,13 +40,13 @@ def keep(home: Path, number: int, folder: Path) -> Path:
     return kept
 
 
-def _is_as_packaged(kept: Path) -> bool:
+def _is_as_packaged(kept: Path, digest: str) -> bool:
     """False also for a copy that has been damaged since it was made."""
     try:
         package.verify(kept)
+        return package.digest(kept) == digest
     except ConfigError:
         return False
-    return True
 
 
 def pack(folder: Path) -> bytes:
@@ -74,9 +75,15 @@ def fetch(store: Store, home: Path, version: Version) -> Path:
     Raises ConfigError where nobody has put it there, or what came is not what was put there.
     """
     kept = path(home, version.number, version.digest)
-    if kept.is_dir():
+    damaged = kept.is_dir() and package.digest(kept) != version.digest
+    if kept.is_dir() and not damaged:
         return kept
     content = store.content(version)
+    if content is None and damaged:
+        raise ConfigError(
+            f"`{kept / package.NAME}` is not the one that was deployed: its SHA-256 differs",
+            hint="check its run out (`git checkout mlproj/run/RUN`, `dvc pull`), then deploy from there",
+        )
     if content is None:
         raise ConfigError(
             f"the package of version {version.number} is not on this machine",
@@ -89,6 +96,7 @@ def fetch(store: Store, home: Path, version: Version) -> Path:
         if package.digest(temporary) != version.digest:
             raise ConfigError(f"what came as version {version.number} is another package")
         package.verify(temporary)
+        files.remove(kept)
     return kept
 
 

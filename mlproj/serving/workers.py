@@ -11,28 +11,36 @@ from typing import Any
 
 from mlproj.base.errors import MlprojError
 from mlproj.serving import children
-from mlproj.serving.deployment import PRIMARY, SHADOW, Place
+from mlproj.serving.deployment import PRIMARY, SHADOW, Place, Version
 from mlproj.serving.settings import Settings
 
 PROGRAM = Path(__file__).with_name("worker.py")
 _LOAD_S = 120.0
+# A worker says one line: that it is ready, or why not. An error may name every column there is.
+_LONGEST_LINE = 1 << 20
+_LONGEST_ERROR = 4096
+_END_S = 5.0
 
 
 @dataclass(frozen=True)
 class Key:
-    """A worker: a shadow's runs with what the machine has to spare, so it is not the one that answers."""
+    """A worker: a shadow's runs with what the machine has to spare, so it is not the one that answers.
+
+    `digest` is the package's: a retired version may come back under its number with another one.
+    """
 
     version: int
+    digest: str
     background: bool
 
     @property
     def socket_name(self) -> str:
-        return f"v{self.version}{'b' if self.background else ''}.sock"
+        return f"v{self.version}-{self.digest[:8]}{'b' if self.background else ''}.sock"
 
 
-def key(role: str, version: int, routes: Mapping[str, object]) -> Key:
+def key(role: str, version: Version, routes: Mapping[str, object]) -> Key:
     """The worker for a role. A shadow with nothing live beside it is the one that is waited for."""
-    return Key(version, role == SHADOW and PRIMARY in routes)
+    return Key(version.number, version.digest, role == SHADOW and PRIMARY in routes)
 
 
 @dataclass
@@ -59,7 +67,7 @@ class Worker:
     task: asyncio.Task[None] | None = None
 
     async def live(
-        self, find: Callable[[int], Awaitable[Place]], settings: Settings, changed: Callable[[], None]
+        self, find: Callable[[Key], Awaitable[Place]], settings: Settings, changed: Callable[[], None]
     ) -> None:
         """One life of the process; after an unwanted end, the next may begin after a pause that grows.
 
@@ -67,7 +75,14 @@ class Worker:
         """
         try:
             await self._run(find, settings, changed)
+        except Exception as error:
+            # Whatever stands in its way is its own trouble: a full disk, a process that cannot be made.
+            self.error = f"it cannot be run: {type(error).__name__}: {error}"
+            if self.process is not None:
+                children.kill(self.process)
+                await self.process.wait()
         finally:
+            self.error = self.error[:_LONGEST_ERROR]
             lasted = time.monotonic() - self.ready_at if self.ready is not None else 0.0
             self.ready, self.process, self.task = None, None, None
             if not self.leaving:
@@ -84,10 +99,12 @@ class Worker:
             self.error = "it did not answer in time"
             children.kill(self.process)
 
-    def leave(self) -> None:
-        """End it, unless a route has come to want it again."""
+    async def leave(self, after_s: float) -> None:
+        """End it after a while, unless a route has come to want it again."""
+        await asyncio.sleep(after_s)
         if self.leaving and self.process is not None:
             children.terminate(self.process)
+            await children.ended(self.process, _END_S)
 
     def about(self) -> dict[str, Any]:
         return {
@@ -102,11 +119,11 @@ class Worker:
         }
 
     async def _run(
-        self, find: Callable[[int], Awaitable[Place]], settings: Settings, changed: Callable[[], None]
+        self, find: Callable[[Key], Awaitable[Place]], settings: Settings, changed: Callable[[], None]
     ) -> None:
         self.error = ""
         try:
-            self.place = place = await find(self.key.version)
+            self.place = place = await find(self.key)
         except MlprojError as error:
             self.error = str(error)
             return
@@ -114,11 +131,13 @@ class Worker:
         try:
             self.process = process = await asyncio.create_subprocess_exec(
                 *(str(place.python), "-P", str(PROGRAM), str(place.folder)),
+                *("--digest", self.key.digest),
                 *("--socket", str(self.socket), "--max-rows", str(settings.max_rows)),
                 *("--memory-mb", str(settings.memory_mb)),
                 *(["--background"] if self.key.background else []),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                limit=_LONGEST_LINE,
                 env=children.environment(),
                 start_new_session=True,
             )

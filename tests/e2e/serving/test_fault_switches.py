@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -193,3 +194,44 @@ def test_newcomer_kept_and_primary_are_retired_and_only_the_last_ends_the_servic
     live.deploy()
     assert live.ask("/predict", toys.ROW).headers["x-model-version"] == "4"
     assert "canary" not in toys.versions(live)
+
+
+def test_another_package_under_a_retired_number_answers_for_itself_from_its_first_request_on(
+    live: Live,
+) -> None:
+    toys.package(live.root, 2)
+    live.deploy("--mode", "blue-green")
+    before = toys.worker(live, 2)
+    os.kill(before, signal.SIGSTOP)
+    live.must("retire", "2")
+    live.must("retire", "1")
+    toys.package(live.root, 2, answers=7)
+    # Before the one that is leaving has gone.
+    live.deploy("--mode", "full")
+    found = live.ask("/predict", toys.ROW)
+    assert (found.headers["x-model-version"], toys.told(found.json())) == ("2", 7)
+    # It neither answers nor ends when it is asked to, so it is killed.
+    wait_until(lambda: not Path(f"/proc/{before}").exists(), what="the end of the one that left")
+    assert toys.worker(live, 2) != before
+
+
+def test_a_changed_package_json_is_refused_although_its_files_are_as_it_says(live: Live) -> None:
+    (kept,) = live.home.glob("versions/1-*/package.json")
+    kept.write_bytes(kept.read_bytes() + b"\n")
+    os.kill(toys.worker(live, 1), signal.SIGKILL)
+
+    def said() -> str:
+        return " ".join(str(one["error"]) for one in toys.ping(live)["workers"])
+
+    wait_until(lambda: "`package.json` is not the one that was deployed" in said(), what="the refusal")
+    assert live.ask("/predict", toys.ROW).status == 503
+    # Nor does it become another package under the same number when it is deployed again.
+    toys.package(live.root, 2)
+    done = live.run("deploy", "--mode", "full", "--version", "1")
+    assert done.returncode == 2
+    assert "package.json` is not the one that was deployed: its SHA-256 differs" in done.stderr
+    # With the package that it was made from at hand the copy is made again.
+    toys.package(live.root, 1)
+    live.must("retire", "1")
+    live.deploy()
+    assert live.ask("/predict", toys.ROW).headers["x-model-version"] == "1"

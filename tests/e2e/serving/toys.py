@@ -62,7 +62,7 @@ class Toy:
             if said.get("raves"):
                 rave()
         n = len(columns["x"])
-        chance = said["version"] / 100
+        chance = said.get("answers", said["version"]) / 100
         return ["No"] * n, [[1 - chance, chance]] * n
 
 
@@ -131,7 +131,8 @@ def package(root: Path, version: int, **behaviour: Any) -> Path:
     """Make a version the candidate, instead of the one before. Behaviour, in seconds and megabytes:
 
     `load_s` until it is loaded, `lives_s` until it crashes, `sleep_s` and `leak_mb` a prediction, `fails`:
-    it raises, `raves`: it writes rubbish to the gateway, `trace`: a file that is made when it is loaded.
+    it raises, `answers`: the version it claims to be by its probability, `raves`: it writes rubbish to the
+    gateway, `trace`: a file that is made when it is loaded.
     """
     folder = root / "models" / "package"
     shutil.rmtree(folder, ignore_errors=True)
@@ -145,7 +146,7 @@ def package(root: Path, version: int, **behaviour: Any) -> Path:
     (folder / "engines" / "toy.json").write_text(
         json.dumps({"version": version, **behaviour}), encoding="utf-8"
     )
-    chance = version / 100
+    chance = behaviour.get("answers", version) / 100
     said = {
         "format": 1,
         "model": "toys-model",
