@@ -18,25 +18,32 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.serving import feedback, ids, sealing, segments
-from mlproj.serving.record import Feedback, Kind, Record, Role
+from mlproj.serving.record import COLUMNS, Feedback, Kind, Record, Role
 
 POSTGRES_ENV = "MLPROJ_POSTGRES"
 HEADER = ("date", "model", "model version", "feature inputs", "output")
 
 _PAGE = 5_000
+_STICKY = COLUMNS.index("sticky")
 # A shadow answers after the primary, from a bounded queue: this long after at most, or it was dropped.
 _APART = timedelta(minutes=2)
 # Rows of primaries whose shadow may still come, while reading in order.
 _RECENT = 200_000
-# An id is given when the request is read, and its arrival may be taken a little earlier.
-_SKEW_US = 3_600_000_000
+# An id is given when the answer is logged, some deadlines after the arrival at most; and ids never go back,
+# while a clock that is set back does.
+SKEW_US = 3_600_000_000
+# A sealed day is sorted as it is asked for: by the hour, and so many hours in one go.
+_HOUR = ids.at_us(ids.EPOCH_MS * 1000 + 3_600_000_000)
+_MOST_HOURS = 24
+# From so many ids of one day on, one pass over what lies between them is faster than a look-up each.
+_MANY = 100
 
 
 class Reader(Protocol):
@@ -146,7 +153,7 @@ def unmatched(
     if windows:
         first = min(one.since_us or 0 for each in windows.values() for one in each)
         past = max(one.until_us or 0 for each in windows.values() for one in each)
-        for record in source.rows(ids.at_us(first - _SKEW_US), ids.at_us(past + _SKEW_US)):
+        for record in source.rows(ids.at_us(first - SKEW_US), ids.at_us(past + SKEW_US)):
             for one in windows.get(record.entity or "", ()):
                 if speaks_of(one, record):
                     hit.add(id(one))
@@ -198,6 +205,52 @@ def record_json(record: Record) -> dict[str, Any]:
     return {"prediction_id": ids.text(record.id), "arrived": _shown(record.arrived_us), **shown}
 
 
+class Reading:
+    """The records from `at` to `until`, some at a time: a log may be too long to be read without a pause."""
+
+    def __init__(self, source: Reader, at: int, until: int) -> None:
+        self._source = source
+        self.at, self.until = at, until
+
+    @property
+    def is_done(self) -> bool:
+        return self.at >= self.until
+
+    def some(self, most: int) -> Iterator[Record]:
+        """The next records, `most` at most, and what lies within a day; `at` moves with each."""
+        for _ in range(_MOST_HOURS):
+            end = min(self.until, self.at + _HOUR)
+            for record in self._source.rows(self.at, end):
+                self.at = record.id + 1
+                yield record
+                most -= 1
+                if not most:
+                    return
+            self.at = max(self.at, end)
+            if self.is_done:
+                return
+
+
+def several(source: Reader, numbers: Iterable[int]) -> dict[int, Record]:
+    """Those of the predictions that are in the log; one pass over each day that has many of them."""
+    found: dict[int, Record] = {}
+    days: dict[date, list[int]] = {}
+    for number in sorted(set(numbers)):
+        days.setdefault(ids.day(number), []).append(number)
+    for of_day in days.values():
+        if isinstance(source, Local):
+            found |= source.hot(of_day)
+        left = [number for number in of_day if number not in found]
+        if len(left) < _MANY:
+            each = [source.find(number) for number in left]
+            found |= {record.id: record for record in each if record is not None}
+        else:
+            wanted = set(left)
+            rows = source.rows(left[0], left[-1] + 1)
+            found |= {record.id: record for record in rows if record.id in wanted}
+    return found
+
+
 class Local:
     """The files of this machine: SQLite for the days that are not sealed yet, DuckDB for the others."""
 
@@ -218,6 +271,21 @@ class Local:
             if record is not None or not segments.path(self._home, day).exists():
                 return record
         return None
+
+    def hot(self, numbers: Sequence[int]) -> dict[int, Record]:
+        """Those of the predictions of one day that are in its database, while it is not sealed."""
+        file = segments.path(self._home, ids.day(numbers[0]))
+        try:
+            with closing(segments.read(file)) as connection:
+                query = f"SELECT {', '.join(COLUMNS)} FROM prediction WHERE id IN"
+                query += " (SELECT value FROM json_each(?))"
+                rows = connection.execute(query, (json.dumps(numbers),)).fetchall()
+        except sqlite3.OperationalError:
+            if file.exists():
+                raise
+            return {}
+        # SQLite knows no booleans.
+        return {row[0]: Record._make(row)._replace(sticky=row[_STICKY] == 1) for row in rows}
 
     def related(self, record: Record, since_id: int, until_id: int) -> list[Record]:
         found: dict[int, Record] = {}
@@ -309,7 +377,7 @@ def _known(source: Reader, numbers: Sequence[int]) -> set[int]:
         past = ids.bounds(ids.day(numbers[at]))[1]
         of_day = set(numbers[at:])
         of_day = {number for number in of_day if number < past}
-        if len(of_day) < 100:
+        if len(of_day) < _MANY:
             known |= {number for number in of_day if source.find(number) is not None}
         else:
             records = source.rows(min(of_day), max(of_day) + 1)

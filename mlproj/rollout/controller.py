@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,9 +44,6 @@ _PASTS = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
 _ENOUGH_PAST = 1000
 # What one look reads at most, a second or a few of work: the next may be the one that has to act.
 _MOST_ROWS = 50_000
-# A sealed day is asked for by the hour, and for so many hours at most a look.
-_SLICE = ids.at_us(ids.EPOCH_MS * 1000 + 3_600_000_000)
-_MOST_SLICES = 24
 _WORKER = "worker"
 
 
@@ -180,7 +176,7 @@ class _Rollout:
         self._source = records.reader(home, postgres=postgres)
         # Earlier steps are judged with the later ones, so all of them are read.
         self._began = ids.at(_moment(deployment.started_us))
-        self._cursor = self._began
+        self._log = records.Reading(self._source, self._began, self._began)
         # By version: when its worker started last (Unix time in seconds), how often it has been restarted,
         # and when those restarts were seen that are recent.
         self._started: dict[int, float] = {}
@@ -212,11 +208,11 @@ class _Rollout:
     @property
     def read_us(self) -> int:
         """Up to when the log has been read, in microseconds since 1970."""
-        return round(ids.moment(self._cursor).timestamp() * 1e6)
+        return round(ids.moment(self._log.at).timestamp() * 1e6)
 
     def reading(self, now_us: int) -> dict[str, Any]:
         """A look before the log has been read to its end, as it is kept."""
-        upto = f"{ids.moment(self._cursor):%Y-%m-%d %H:%M} UTC"
+        upto = f"{ids.moment(self._log.at):%Y-%m-%d %H:%M} UTC"
         return {
             "at_us": now_us,
             "verdict": str(Verdict.HOLD),
@@ -256,24 +252,15 @@ class _Rollout:
         may take; the next goes on from there."""
         lag = ids.at_us(ids.EPOCH_MS * 1000 + lag_us)
         until = min(ids.at_us(until_us), self._source.reached()) - lag
-        if until <= self._cursor:
+        if until <= self._log.at:
             return True
-        for record in islice(self._next(until), _MOST_ROWS):
+        self._log.until = until
+        for record in self._log.some(_MOST_ROWS):
             (self.watch if self.is_canary else self.pairs).served(record)
             self._news.served(record)
-            self._cursor = record.id + 1
-        for record, one in self._news.new(until=self._cursor):
+        for record, one in self._news.new(until=self._log.at):
             (self.watch if self.is_canary else self.pairs).told(record, one)
-        return self._cursor >= until
-
-    def _next(self, until: int) -> Iterator[Record]:
-        """The records from the cursor on, which moves to the end of each slice that has been read."""
-        for _ in range(_MOST_SLICES):
-            end = min(until, self._cursor + _SLICE)
-            yield from self._source.rows(self._cursor, end)
-            self._cursor = end
-            if end == until:
-                return
+        return self._log.is_done
 
     def show(self, store: Store, latest: Mapping[str, Any], now: float) -> None:
         """Keep the look for people to see, where it says something new or the last is old."""
