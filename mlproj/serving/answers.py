@@ -95,6 +95,7 @@ def error_summary(body: bytes) -> str:
         told = json.loads(body)
         said = told["error"]
         code, message = (told["code"], said) if isinstance(said, str) else (said["code"], said["message"])
-        return f"{code}: {message}"[:500]
+        # Half a surrogate pair, quoted from a request, is no text that the log could keep.
+        return f"{code}: {message}"[:500].encode(errors="replace").decode()
     except (ValueError, KeyError, TypeError):
         return body[:200].decode("utf-8", "replace") or "no reason was given"

@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
     """`deadline` is when the client's time is up (0: it waits for us), on the monotonic clock."""
 
     __slots__ = (
+        "_answering",
         "_body",
         "_busy",
         "_deaf",
@@ -54,6 +55,7 @@ class Connection(asyncio.Protocol):
         "_in_head",
         "_is_head",
         "_keep_alive",
+        "_kept",
         "_owes_continue",
         "_parser",
         "_partial",
@@ -72,7 +74,10 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._url = b""
+        # Bytes of the body that is being read, of all that wait for their answers, of the one answered now.
         self._size = 0
+        self._kept = 0
+        self._answering = 0
         self._head = 0
         self._in_head = False
         self._is_head = False
@@ -101,8 +106,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
         self._front.goodbye(self)
-        self._front.held -= self._size
-        self._size = 0
+        self._front.held -= self._size + self._kept
+        self._size = self._kept = 0
         self._deaf = True
 
     def data_received(self, data: bytes) -> None:
@@ -161,14 +166,19 @@ class Connection(asyncio.Protocol):
         self._in_head = False
         size = len(self._url)
         length = 0
+        is_chunked = False
         for name, value in self._headers:
             size += len(name) + len(value) + 4
             if name == b"content-length":
                 length = int(value)
+            elif name == b"transfer-encoding":
+                is_chunked = True
             elif name == b"expect" and value.lower() == b"100-continue":
                 self._owes_continue = True
         if size > MOST_HEAD:
             self._refuse(431)
+        elif (length or is_chunked) and not self._front.may_send(self._headers):
+            self._refuse(401)
         elif length > self._front.settings.max_body:
             self._refuse(413)
         elif self._owes_continue and not self._busy:
@@ -191,7 +201,7 @@ class Connection(asyncio.Protocol):
         body = self._body
         whole = body[0] if len(body) == 1 else b"".join(body)
         parser = self._parser
-        self._front.held -= self._size
+        self._kept += self._size
         self._size = 0
         request = Request(parser.get_method(), self._url, self._headers, whole, parser.should_keep_alive())
         self._body = []
@@ -214,6 +224,7 @@ class Connection(asyncio.Protocol):
         head += _LENGTH % len(body)
         transport.write(head if self._is_head else head + body)
         self._busy = False
+        self._release(self._answering)
         if keep_alive:
             self.deadline = time.monotonic() + (SLOW_S if self._paused or self._partial else IDLE_S)
             if self._owes_continue:
@@ -264,6 +275,7 @@ class Connection(asyncio.Protocol):
 
     def _start(self, request: Request) -> None:
         self._busy = True
+        self._answering = len(request.body)
         self._is_head = request.method == b"HEAD"
         self._keep_alive = request.keep_alive
         self.deadline = 0.0
@@ -281,6 +293,11 @@ class Connection(asyncio.Protocol):
             method = b"GET"
         self._take(Request(method, self._url, self._headers, b"", False, status))
 
+    def _release(self, size: int) -> None:
+        """So many bytes of bodies are ours no longer."""
+        self._kept -= size
+        self._front.held -= size
+
     def _continue(self) -> None:
         self._owes_continue = False
         if self._transport is not None:
@@ -290,6 +307,7 @@ class Connection(asyncio.Protocol):
         """Close so that the answer arrives: a close with unread bytes would reset the connection."""
         assert self._transport is not None
         self._waiting = None
+        self._release(self._kept)
         if not self._deaf:
             self._transport.close()
             return

@@ -21,7 +21,7 @@ from mlproj.serving.desk import Desk
 from mlproj.serving.frames import Kind
 
 MOST_CONNECTIONS = 2000
-# Of bodies that are still arriving, over all connections.
+# Of bodies that arrive or wait for their answers, over all connections.
 MOST_HELD = 256 << 20
 _V2 = re.compile(rb"/v2/models/([^/]+)(?:/versions/([^/]+))?/infer")
 _WHY = {
@@ -92,7 +92,8 @@ class Front:
         """Answer the request, now or later, through the connection's `respond`."""
         path, _, _ = request.url.partition(b"?")
         hot = self._hot.get(path) or self._versioned(path)
-        if self._token is not None and not path.startswith(b"/health/") and not self._is_allowed(request):
+        is_open = path.startswith(b"/health/") or self.may_send(request.headers)
+        if request.refused == 401 or not is_open:
             self.refuse(
                 connection,
                 path if hot is None else hot.label.encode(),
@@ -125,10 +126,12 @@ class Front:
         body = answers.error(code, message, is_v2=label.startswith(b"/v2"))
         connection.respond(status, answers.JSON + headers, body)
 
-    def _is_allowed(self, request: Request) -> bool:
-        scheme, _, token = dict(request.headers).get(b"authorization", b"").partition(b" ")
-        wanted = self._token or b""
-        return hmac.compare_digest(token.strip(), wanted) and scheme.lower() == b"bearer"
+    def may_send(self, headers: list[tuple[bytes, bytes]]) -> bool:
+        """Whether the client has the token, if one is wanted; of others no body is read."""
+        if self._token is None:
+            return True
+        scheme, _, token = dict(headers).get(b"authorization", b"").partition(b" ")
+        return hmac.compare_digest(token.strip(), self._token) and scheme.lower() == b"bearer"
 
     def _versioned(self, path: bytes) -> Hot | None:
         """`/v2/models/M/versions/V/infer` for the model served and a version that answers."""

@@ -3,7 +3,8 @@
     python fake_worker.py SOCKET [--label Yes] [--sleep-ms 0] [--rubbish] [--crash-every N] [--hang]
 
 A body of /predict that is an object may name a `fault`: `hang`, `crash`, `rubbish`, `error` (500), `refuse`
-(422), and `sleep` (seconds); `confidence` is what its answer has.
+(422), `surrogate` (422 that quotes half a character), and `sleep` (seconds); `confidence` is what its answer
+has.
 """
 
 from __future__ import annotations
@@ -75,6 +76,9 @@ def answer(kind: int, body: bytes, options: argparse.Namespace) -> bytes:
             return ANSWER.pack(500, 0, len(told)) + told
         case "refuse":
             told = json.dumps(REFUSAL).encode()
+            return ANSWER.pack(422, 0, len(told)) + told
+        case "surrogate":
+            told = b'{"error":{"code":"unexpected_field","message":"`\\ud800`: no such input","fields":[]}}'
             return ANSWER.pack(422, 0, len(told)) + told
     rows = said if isinstance(said, list) else [said]
     told = b"" if kind == 0 else json.dumps({"predictions": [options.label] * len(rows)}).encode()

@@ -243,6 +243,52 @@ def test_rows_in_a_list_get_answers_in_a_list_each_with_its_id(stage: Stage) -> 
     assert stage.metric('mlproj_unseen_categories_total{field="Region"}') == 1
 
 
+def test_a_refusal_that_quotes_half_a_character_is_logged_and_told(stage: Stage) -> None:
+    told = stage.predict({"fault": "surrogate"})
+    assert (told.status, told.json["error"]["message"]) == (422, "`\ud800`: no such input")
+    assert [record.error for record in stage.records()] == ["unexpected_field: `?`: no such input"]
+
+
+@pytest.mark.parametrize("path", ["/predict", "/feedback", "/health/live"])
+@pytest.mark.parametrize(
+    "body", [b"Content-Length: 1000000\r\n", b"Transfer-Encoding: chunked\r\n", b"Expect: 100-continue\r\n"]
+)
+def test_without_the_token_no_body_is_waited_for(stage: Stage, path: str, body: bytes) -> None:
+    stage.apply(token="a-long-enough-token")
+    if body.startswith(b"Expect"):
+        body += b"Content-Length: 2\r\n"
+    with stage.wire() as wire:
+        wire.socket.settimeout(5)
+        wire.send(b"POST %b HTTP/1.1\r\nHost: x\r\n%b\r\n" % (path.encode(), body))
+        assert wire.read().status == 401
+        assert wire.is_closed()
+    assert stage.records() == []
+
+
+def limited(stage: Stage, script: str) -> None:
+    """Version 1 answers, behind a gateway of limits that can be met."""
+    stage.start_worker(1)
+    stage.routes = [stage.route("primary", 1)]
+    stage.start_as(script)
+
+
+def test_bodies_count_as_held_until_they_are_answered(empty_stage: Stage) -> None:
+    limited(
+        empty_stage,
+        "import mlproj.serving.front as f; f.MOST_HELD = 1 << 20\n"
+        "from mlproj.serving.gateway import main; main()",
+    )
+    large = b'{"pad": "%b"}' % (b"x" * 600_000)
+    for _ in range(3):
+        with empty_stage.wire() as wire:
+            wire.send(request("POST", "/predict", b'{"sleep": 0.3}'))
+            wire.send(request("POST", "/predict", large) * 3)
+            assert [wire.read().status for _ in range(3)] == [200, 200, 503]
+            assert wire.is_closed()
+    with empty_stage.wire() as wire:
+        assert [wire.ask("POST", "/predict", large).status for _ in range(4)] == [200] * 4
+
+
 def test_a_token_is_wanted_everywhere_but_for_health(stage: Stage) -> None:
     stage.apply(token="a-long-enough-token")
     for path in ("/predict", "/metrics", "/docs", "/predictions/0000000000000", "/nowhere"):
@@ -272,14 +318,14 @@ def test_a_record_is_shown_with_what_people_said_of_it(stage: Stage) -> None:
     assert stage.ask("POST", "/feedback", b"{").status == 400
 
 
-def test_the_clock_of_slow_clients_runs_out(stage: Stage) -> None:
+def test_the_clock_of_slow_clients_runs_out(empty_stage: Stage) -> None:
+    stage = empty_stage
     # The limits are half a minute and more; what is timed is told apart by the code under test itself.
     script = (
         "import mlproj.serving.connection as c; c.SLOW_S = 0.5; c.IDLE_S = 1.0; c.LINGER_S = 0.5\n"
         "from mlproj.serving.gateway import main; main()"
     )
-    stage.stop()
-    stage.start_as(script)
+    limited(stage, script)
     with stage.wire() as slow, stage.wire() as silent, stage.wire() as idle:
         slow.send(b"POST /predict HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
         assert idle.ask("POST", "/predict", ROW).status == 200
