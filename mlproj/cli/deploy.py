@@ -17,7 +17,9 @@ _STEPS = "The canary's shares in percent; 100 is the promotion."
 _HOLD = "How long a canary holds each step at least, such as 30m, 2h or 1d."
 _DEADLINE = "When a canary that cannot be told better or worse is left to a person."
 _VERSION = "The version in the registry; the candidate unless said."
-_AUTOMATION = "shadow, assist, partial or full: what callers are told. The scoping document's unless said."
+_AUTOMATION = (
+    "shadow, assist, partial or full: what callers are told. As what is live unless said, or as promised."
+)
 _DEFER = "With partial automation: answers less sure than this go to a person."
 _FORCE = "Deploy against a closed gate; the reason is kept as a decision record."
 _PORT = "Where to serve, for the first deployment; else `[serving]` in mlproj.toml."

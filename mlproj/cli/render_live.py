@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlproj.cli.render import JSON_VERSION, line, style
 from mlproj.serving.deployment import CANARY, KEPT, PRIMARY, SHADOW, when
+from mlproj.serving.settings import TOKEN
 
 if TYPE_CHECKING:
     from mlproj.flows.deploy import Deployed, Overview, Past
@@ -36,7 +37,8 @@ def deployed(result: Deployed) -> None:
         line(f"  {need}")
     if made.mode in ("full", "blue-green") and result.example is not None:
         body = json.dumps(result.example, ensure_ascii=False).replace("'", "'\\''")
-        line(f"\ntry:  curl {result.url}/predict -H 'Content-Type: application/json' -d '{body}'")
+        token = f' -H "Authorization: Bearer ${TOKEN}"' if result.wants_token else ""
+        line(f"\ntry:  curl {result.url}/predict{token} -H 'Content-Type: application/json' -d '{body}'")
     line(f"\nnext: {_next(made)}")
 
 

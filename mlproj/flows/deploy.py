@@ -61,6 +61,7 @@ class Deployed:
     version: Version | None = None
     url: str = ""
     example: Mapping[str, Any] | None = None
+    wants_token: bool = False
     needs: tuple[str, ...] = ()
     refused: tuple[Check, ...] = ()
     decision: str | None = None
@@ -93,10 +94,11 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
     with opening.open(project.home, project.postgres) as store:
         number, folder = _choose(project, store, wish.version)
         found = package.load(folder)
-        closed = (*_closed(evidence, folder, found, wish), *_unknown_inputs(project, store, found, wish.mode))
+        degree, defer_below = _degree(store, evidence, wish, say)
+        closed = (*_closed(evidence, found, degree), *_unknown_inputs(project, store, found, wish.mode))
         if closed and wish.force is None:
             return Deployed(deployment=None, refused=closed)
-        automation, defer_below = _automation(evidence, found, wish)
+        _must_defer(found, degree, defer_below)
         version = _add(project, store, number, folder, found, say)
         canary = wish.mode is Mode.CANARY
         seen = controller.past(project.home, ids.at(clock.now()), postgres=said.postgres) if canary else None
@@ -112,7 +114,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
         deployment = store.begin(
             mode=wish.mode,
             version=number,
-            automation=automation,
+            automation=degree,
             defer_below=defer_below,
             plan=pins,
             by=by,
@@ -124,6 +126,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             version=version,
             url=str(running["url"]),
             example=found.example,
+            wants_token=said.token is not None,
             needs=_needs(wish, pins, seen) if seen is not None else (),
             decision=project.relative(record) if record else None,
         )
@@ -257,22 +260,49 @@ def _choose(project: Project, store: Store, asked: int | None) -> tuple[int, Pat
     return number, versions.fetch(store, project.home, known)
 
 
-def _closed(evidence: Evidence, folder: Path, found: Package, wish: Wish) -> tuple[Check, ...]:
-    """What stands against it. A version that has been packaged before was judged then."""
-    if evidence.package is None or evidence.package.get("run_id") != found.run_id:
-        return ()
-    checks = [check for check in deployment_gates.before_traffic(evidence) if not check.passed]
-    # An unknown gate (a metric that only live traffic can tell) is no reason to keep traffic away.
-    closed = [check for check in checks if check.outcome is Outcome.FAIL]
-    scope = evidence.document.scope
-    promised = scope.automation if scope else None
-    asked = wish.automation
-    if asked is not None and promised is not None and _DEGREES.index(asked) > _DEGREES.index(promised):
+def _degree(
+    store: Store, evidence: Evidence, wish: Wish, say: Callable[[str], None]
+) -> tuple[Automation, float | None]:
+    """What callers are to be told, and below which confidence a person decides.
+
+    Unless said, as of what is live, so that nobody is told more by a newcomer than before without anybody
+    having wanted that; at most what the scoping document promises.
+    """
+    if wish.automation is not None:
+        return wish.automation, wish.defer_below
+    promised = _promised(evidence) or Automation.FULL
+    primary = store.routes().get(PRIMARY)
+    if primary is None:
+        return promised, wish.defer_below
+    live = store.deployment(primary.deployment)
+    degree = Automation(live.automation)
+    if _DEGREES.index(degree) > _DEGREES.index(promised):
+        return promised, wish.defer_below
+    if degree is not promised:
+        say(f"its automation is `{degree}`, as of what is live; for more, say `--automation {promised}`")
+    partial = degree is Automation.PARTIAL and wish.defer_below is None
+    return degree, live.defer_below if partial else wish.defer_below
+
+
+def _promised(evidence: Evidence) -> Automation | None:
+    return evidence.document.scope.automation if evidence.document.scope else None
+
+
+def _closed(evidence: Evidence, found: Package, degree: Automation) -> tuple[Check, ...]:
+    """What stands against it. A version that has been packaged before was judged then, but for what is to be
+    told of it now."""
+    closed = []
+    if evidence.package is not None and evidence.package.get("run_id") == found.run_id:
+        checks = [check for check in deployment_gates.before_traffic(evidence) if not check.passed]
+        # An unknown gate (a metric that only live traffic can tell) is no reason to keep traffic away.
+        closed += [check for check in checks if check.outcome is Outcome.FAIL]
+    promised = _promised(evidence)
+    if promised is not None and _DEGREES.index(degree) > _DEGREES.index(promised):
         closed.append(
             Check(
                 name="automation",
                 outcome=Outcome.FAIL,
-                reason=f"`{asked}` is more than the scoping document promises, which is `{promised}`",
+                reason=f"`{degree}` is more than the scoping document promises, which is `{promised}`",
                 hint=f"edit `automation` in `{evidence.document_path}`, or deploy with less",
             )
         )
@@ -295,15 +325,14 @@ def _unknown_inputs(project: Project, store: Store, found: Package, mode: Mode) 
     return (Check(name="inputs", outcome=Outcome.FAIL, reason=said, hint=hint),)
 
 
-def _automation(evidence: Evidence, found: Package, wish: Wish) -> tuple[str, float | None]:
-    scope = evidence.document.scope
-    degree = wish.automation or (scope.automation if scope else None) or Automation.FULL
-    if degree is Automation.PARTIAL and wish.defer_below is None:
+def _must_defer(found: Package, degree: Automation, defer_below: float | None) -> None:
+    """Raises ConfigError unless a confidence below which a person decides goes with the degree."""
+    if degree is Automation.PARTIAL and defer_below is None:
         raise ConfigError(
             "`partial` automation leaves unsure answers to a person, and nothing says below which confidence",
             hint="say it: `--defer-below 0.8`",
         )
-    if wish.defer_below is not None:
+    if defer_below is not None:
         if degree is not Automation.PARTIAL:
             raise ConfigError(
                 f"`--defer-below` needs `--automation partial`, and this is `{degree}`",
@@ -314,12 +343,11 @@ def _automation(evidence: Evidence, found: Package, wish: Wish) -> tuple[str, fl
                 "a model that predicts a number gives no confidence, so nothing can be deferred by it",
                 hint="deploy with `--automation assist`: a person then sees every answer",
             )
-        if not 0 < wish.defer_below <= 1:
+        if not 0 < defer_below <= 1:
             raise ConfigError(
-                f"`--defer-below {wish.defer_below:g}` is not between 0 and 1",
+                f"`--defer-below {defer_below:g}` is not between 0 and 1",
                 hint="a confidence is a probability",
             )
-    return degree, wish.defer_below
 
 
 def _add(

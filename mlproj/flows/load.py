@@ -26,6 +26,7 @@ from mlproj.base.errors import MlprojError
 from mlproj.project import POSTGRES, Project
 from mlproj.serving import admin, package
 from mlproj.serving.deployment import Mode, Place, Version
+from mlproj.serving.settings import TOKEN
 from mlproj.serving.store import Store
 
 CONNECTIONS = (1, 8, 32)
@@ -119,8 +120,8 @@ def _served(project: Project, folder: Path, python: Path) -> Iterator[tuple[str,
             child = subprocess.Popen(
                 (sys.executable, "-m", "mlproj", "serve", "--host", "127.0.0.1", "--port", "0"),
                 cwd=project.root,
-                # A load of its own, of which other machines know nothing.
-                env={**os.environ, "XDG_DATA_HOME": data, POSTGRES: ""},
+                # A load of its own, of which other machines know nothing; nor does anybody else reach it.
+                env={**os.environ, "XDG_DATA_HOME": data, POSTGRES: "", TOKEN: ""},
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=stream,

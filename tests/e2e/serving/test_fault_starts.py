@@ -20,7 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from mlproj.flows import load
 from mlproj.monitoring import records
+from mlproj.project import Project
 from mlproj.serving import admin, ids, package, segments
 from mlproj.serving.record import COLUMNS
 from tests.e2e.serving import toys
@@ -162,7 +164,9 @@ def test_of_two_deploys_at_once_one_wins_and_the_other_is_told_who_and_what(tmp_
         assert len([words for words in live.pids().values() if "mlproj serve" in words]) == 1
 
 
-def test_a_public_address_wants_a_token_and_with_it_everybody_needs_one(tmp_path: Path) -> None:
+def test_a_public_address_wants_a_token_and_with_it_everybody_needs_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     token = "a-long-enough-token-of-a-test"
     with toys.site(tmp_path, host="0.0.0.0") as site:
         live = site
@@ -172,7 +176,14 @@ def test_a_public_address_wants_a_token_and_with_it_everybody_needs_one(tmp_path
             assert "`0.0.0.0` can be reached from other machines, and there is no token" in done.stderr
         assert live.pids() == {}
         live = replace(site, env={**site.env, "MLPROJ_TOKEN": token})
-        live.deploy()
+        said = live.deploy()
+        assert 'predict -H "Authorization: Bearer $MLPROJ_TOKEN" -H' in said
+        assert token not in said
+        monkeypatch.setenv("MLPROJ_TOKEN", token)
+        monkeypatch.setattr(load, "_SECONDS", 0.3)
+        folder = live.root / "models" / "package"
+        found = load.measure(Project.find(live.root), folder, Path(sys.executable), say=lambda text: None)
+        assert found["metrics"]["error_rate"]["value"] == 0, "a load of its own needs no token"
         right = {"Authorization": f"Bearer {token}"}
         assert live.ask("/predict", toys.ROW, headers=right).status == 200
         for path in ("/predict", "/feedback", "/metrics", "/openapi.json", "/docs", "/predictions/0", "/v2"):

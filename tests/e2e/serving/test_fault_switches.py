@@ -196,6 +196,16 @@ def test_newcomer_kept_and_primary_are_retired_and_only_the_last_ends_the_servic
     assert "canary" not in toys.versions(live)
 
 
+def test_a_newcomer_is_told_of_no_further_than_what_is_live_unless_that_is_said(live: Live) -> None:
+    live.deploy("--automation", "partial", "--defer-below", "0.7")
+    toys.canary(live, 2)
+    newest = live.overview()["deployments"][0]
+    assert (newest["version"], newest["automation"], newest["defer_below"]) == (2, "partial", 0.7)
+    live.must("rollback")
+    live.deploy("--mode", "blue-green", "--automation", "full")
+    assert live.ask("/predict", toys.ROW).json()["automation"] == "full"
+
+
 def test_another_package_under_a_retired_number_answers_for_itself_from_its_first_request_on(
     live: Live,
 ) -> None:
