@@ -1,6 +1,7 @@
 """Customers for the demo: the rows of a file as requests, and the truth about them some moments later.
 
-    python traffic.py URL FILE PACKAGE --target COLUMN --seconds N [--unknown COLUMN] [--truth] [--until-decided]
+    python traffic.py URL FILE PACKAGE --target COLUMN --seconds N [--unknown COLUMN] [--truth]
+        [--until-decided]
 
 Standard library only. `--unknown` is a column whose value nobody has yet when the prediction is asked for;
 `--truth` tells what became of each customer; `--until-decided` ends when no rollout is under way any more.
