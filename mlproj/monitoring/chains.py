@@ -94,7 +94,9 @@ def count(home: Path, *, patience_s: float | None, postgres: str | None = None) 
     sealed = set(segments.sealed_days(home))
     for day in segments.hot_days(home):
         if day in sealed:
-            continue  # A day that was sealed and whose database is about to be removed: counted above.
+            # Counted above. What came late for that day, some requests around midnight at most, is left out
+            # until it is sealed too: within an hour.
+            continue
         counted, whole = _count_hot(home, day, end)
         rows += counted
         complete = complete and whole

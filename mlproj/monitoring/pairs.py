@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from mlproj.serving.record import Feedback, Kind, Record, Role
 
 # Primaries whose shadow may still come; a shadow queue holds 1,000 requests.
 WAITING = 20_000
-ANSWERED = 1_000_000
+# Pairs whose label may still come, at some 300 bytes each.
+ANSWERED = 100_000
 
 
 @dataclass(frozen=True)
@@ -61,19 +63,21 @@ class Paired:
 class Pairs:
     """Counts pairs, of shadow and primary and of model and person. Feed it every record in the order of ids.
 
-    Answers of both are kept until a label comes, of the last million requests.
+    What both said is kept until a label comes, of the last `ANSWERED` pairs, where a target asks for labels.
     """
 
     def __init__(self, questions: Questions) -> None:
         self._questions = questions
         self._waiting: OrderedDict[tuple[str, int], Record] = OrderedDict()
         self._answered: OrderedDict[int, Both] = OrderedDict()
+        self._shares = tuple(loss for loss in questions.losses if loss.is_share)
         self._shadow = Tables(questions.slices)
         self._people = Tables(questions.slices)
         self._discordant: dict[Loss, list[int]] = {}
         self._spoken: set[tuple[Loss, str]] = set()
-        self._decided: set[int] = set()
+        self._decided: OrderedDict[int, None] = OrderedDict()
         self._missing = 0
+        self._is_beside = False
 
     def served(self, record: Record) -> None:
         """A shadow's answer is counted with the primary's to the same row of the same request."""
@@ -84,16 +88,25 @@ class Pairs:
             self._waiting[key] = record
             if len(self._waiting) > WAITING:
                 self._waiting.popitem(last=False)
-                self._missing += 1
+                self._missing += self._is_beside
             return
+        if not self._is_beside and key in self._waiting:
+            # Until now no shadow was there, as its worker was loading: nobody missed those answers.
+            self._is_beside = True
+            while next(iter(self._waiting)) != key:
+                self._waiting.popitem(last=False)
         primary = self._waiting.pop(key, None)
         if primary is None or primary.output is None:
             return
         first, second = Answer.from_output(primary.output), Answer.from_output(record.output)
         self._shadow.add(primary, first.label, second.label)
-        self._answered[primary.id] = Both(first, second, _unit(primary))
-        if len(self._answered) > ANSWERED:
-            self._answered.popitem(last=False)
+        if self._shares:
+            # Models say the same few labels over and over: one text of each is enough.
+            self._answered[primary.id] = Both(
+                sys.intern(first.label), sys.intern(second.label), _unit(primary)
+            )
+            if len(self._answered) > ANSWERED:
+                self._answered.popitem(last=False)
 
     def told(self, record: Record, said: Feedback) -> None:
         """Feedback about a primary's answer: the truth, or what a person decided."""
@@ -105,7 +118,9 @@ class Pairs:
     def decided(self, record: Record, decision: object) -> None:
         """What a person decided, as first told, where the model answered `record`; theirs is the first."""
         if record.output is not None and record.role != Role.SHADOW and record.id not in self._decided:
-            self._decided.add(record.id)
+            self._decided[record.id] = None
+            if len(self._decided) > ANSWERED:
+                self._decided.popitem(last=False)
             self._people.add(record, label(decision), Answer.from_output(record.output).label)
 
     def label(self, primary: Record, truth: object) -> None:
@@ -116,10 +131,9 @@ class Pairs:
         both = self._answered.pop(primary.id, None)
         if both is None:
             return
-        for loss in self._questions.losses:
-            if not loss.is_share:
-                continue
-            ours, theirs = loss.of(both.first, label(truth)), loss.of(both.second, label(truth))
+        first, second = (Answer(label=said, probabilities={}) for said in (both.first, both.second))
+        for loss in self._shares:
+            ours, theirs = loss.of(first, label(truth)), loss.of(second, label(truth))
             if ours is None and theirs is None:
                 continue
             # What the metric does not count for one of them (a precision) is no mistake of it.
@@ -141,12 +155,12 @@ class Pairs:
         return self._people.paired((), 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Both:
-    """What the two said, waiting for the truth."""
+    """The labels that the two said, waiting for the truth."""
 
-    first: Answer
-    second: Answer
+    first: str
+    second: str
     unit: str | None
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-import zlib
+from hashlib import blake2b
 
 MOST = 100_000
+_BYTES = 8
 
 
 class Reservoir:
@@ -37,7 +38,10 @@ class Share:
         self.part = 1
 
     def has(self, name: str) -> bool:
-        return self.part == 1 or zlib.crc32(name.encode("utf-8", "replace")) * self.part < 1 << 32
+        if self.part == 1:
+            return True
+        digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest()
+        return int.from_bytes(digest) * self.part < 1 << 8 * _BYTES
 
     def halve(self) -> None:
         self.part *= 2

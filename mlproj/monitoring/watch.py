@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from mlproj.monitoring.labels import Labels
 from mlproj.monitoring.latency import Histogram
 from mlproj.monitoring.questions import Baseline, Questions
-from mlproj.monitoring.sampling import Distinct, Reservoir
+from mlproj.monitoring.sampling import Distinct, Reservoir, Share
 from mlproj.monitoring.tally import Counts, Tally, count, unit_counts
 from mlproj.monitoring.windows import Arm, Windows
 from mlproj.serving.record import STAND_IN, Feedback, Kind, Record, Role
@@ -28,6 +28,8 @@ ERRORS, REFUSALS, FIRST_SLOW = 0, 1, 2
 COMPLETED = (200, 504)
 # Requests that a canary failed and the primary answered then, which is within seconds.
 FAILED_OVER = 1_000
+# Entities that are followed, at some 500 bytes each.
+MOST_UNITS = 200_000
 
 
 class Unit:
@@ -65,7 +67,9 @@ class Watch:
     """Counts what was served in one deployment. Feed it every record of the deployment in the order of ids.
 
     Its state is derived: after a restart, feed it the log from the deployment's first record again. Memory
-    is a few hundred bytes an entity, and nothing for a request without one.
+    is a few hundred bytes an entity, and nothing for a request without one. Of more than `MOST_UNITS` of them
+    half are followed from then on, by a hash that has nothing to do with the split, then half of those. What
+    the others did until then stays counted: who is dropped does not depend on what was served.
     """
 
     def __init__(self, questions: Questions) -> None:
@@ -73,6 +77,7 @@ class Watch:
         self._bounds = tuple(bound.bound_us for bound in questions.latency)
         self._tallies = tuple(Tally() for _ in range(FIRST_SLOW + len(self._bounds)))
         self._units: dict[str, Unit] = {}
+        self._followed = Share()
         self._unit_counts: Counts = {}
         self._bins: tuple[Counts, ...] = tuple({} for _ in range(len(questions.score_edges) + 1))
         self._arms = ([0, 0, 0], [0, 0, 0])
@@ -166,15 +171,14 @@ class Watch:
             late_labels=self._labels.late,
             unreadable_labels=self._labels.unreadable,
             sticky=bool(self._units),
+            followed=self._followed.part,
         )
 
     def _unit(self, record: Record, canary: bool) -> Unit | None:
         """Whose request it is; None for a further row or a second attempt of one that has no entity."""
         if record.sticky and record.entity is not None:
             unit = self._units.get(record.entity)
-            if unit is None:
-                unit = self._units[record.entity] = Unit(len(self._tallies))
-            return unit
+            return self._follow(record.entity) if unit is None else unit
         # The rows of one request are one unit, seen at its first.
         if record.row or not 0.0 < record.share < 1.0:
             return None
@@ -187,6 +191,16 @@ class Watch:
             self._crossed += 1
             return None
         return Unit(len(self._tallies))
+
+    def _follow(self, entity: str) -> Unit | None:
+        """A new entity, unless it is among those that are too many to follow."""
+        while len(self._units) >= MOST_UNITS:
+            self._followed.halve()
+            self._units = {name: unit for name, unit in self._units.items() if self._followed.has(name)}
+        if not self._followed.has(entity):
+            return None
+        unit = self._units[entity] = Unit(len(self._tallies))
+        return unit
 
     def _display(self, record: Record, canary: bool) -> None:
         arm = self._arms[canary]

@@ -115,6 +115,7 @@ class Windows:
     `units` counts units by chance; `step_units` the canary's units and `step_requests` its requests since
     the share last changed. `crossed` are requests answered by the other arm than the unit's own. `labels`
     counts units with a mature label as `units` counts units. `score_bins` holds, per bin, units by chance.
+    Where entities are too many, one in `followed` is counted.
     """
 
     questions: Questions
@@ -134,6 +135,7 @@ class Windows:
     late_labels: int = 0
     unreadable_labels: int = 0
     sticky: bool = field(default=True)
+    followed: int = 1
 
 
 def _sum(parts: list[Moments]) -> Moments:

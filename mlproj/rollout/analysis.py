@@ -105,4 +105,6 @@ def _time(progress: Progress, rules: Rules, now_us: int) -> Check:
 def _units(windows: Windows, rules: Rules) -> Check:
     seen = windows.step_units
     told = f"{seen:,} canary {units(windows.sticky)} at this share, {rules.least_units:,} needed"
+    if windows.followed > 1:
+        told += f"; they are so many that only one in {windows.followed:,} is followed"
     return Check("units", Result.PASS if seen >= rules.least_units else Result.WAIT, told)

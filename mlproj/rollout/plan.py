@@ -35,7 +35,7 @@ class Plan:
 
     @property
     def sentence(self) -> str:
-        """For example `5 %, 25 %, 50 %, then all; at least 30 min each, 7 days in all`."""
+        """For example `5 %, 25 %, 50 %, then all; at least 30 min each, 14 days at most`."""
         steps = ", ".join(f"{share * 100:g} %" for share in self.shares)
         rules = self.rules
         return (

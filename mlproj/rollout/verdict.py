@@ -62,7 +62,7 @@ class Rules:
     small_error_share: float = 0.01
     hard_error_share: float = 0.2
     hold_s: float = 1800.0
-    deadline_s: float = 7 * 86400.0
+    deadline_s: float = 14 * 86400.0
     least_units: int = 100
     least_labels: int = 100
     labels: bool = False

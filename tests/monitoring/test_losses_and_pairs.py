@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from mlproj.monitoring import pairs as pairs_module
 from mlproj.monitoring.pairs import Pairs
 from mlproj.monitoring.questions import Answer, Baseline, Loss, label, questions
 from mlproj.scoping.scope import Direction, Target, TargetKind, Task
@@ -93,6 +94,31 @@ def test_a_shadow_is_compared_on_the_same_request_and_labels_count_where_they_di
     assert found.table.counts["Yes", "No"] == 2
     assert [(name, level) for name, level, _ in found.slices] == [("Contract", "Two year")]
     assert (found.discordant[0].labelled, found.discordant[0].worse, found.discordant[0].better) == (6, 2, 0)
+
+
+def test_of_pairs_the_labels_are_kept_and_of_so_many_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs_module, "ANSWERED", 10)
+    pairs, primaries = asked_pairs(), []
+    for place in range(30):
+        primaries.append(record("primary", request=f"r{place}", says="Yes", features=b'{"Contract": "x"}'))
+        pairs.served(primaries[-1])
+        pairs.served(record("shadow", request=f"r{place}", says="No"))
+    assert len(pairs._answered) == 10
+    assert {(both.first, both.second) for both in pairs._answered.values()} == {("Yes", "No")}
+    for primary in primaries:
+        pairs.label(primary, "Yes")
+    found = pairs.look()
+    assert (found.discordant[0].labelled, found.discordant[0].worse, found.table.pairs) == (10, 10, 30)
+
+
+def test_answers_from_before_a_shadow_was_there_are_not_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pairs_module, "WAITING", 5)
+    pairs = asked_pairs()
+    for place in range(40):
+        pairs.served(record("primary", request=f"r{place}", features=b'{"Contract": "x"}'))
+        if place == 20:
+            pairs.served(record("shadow", request=f"r{place}"))
+    assert (pairs.look().table.pairs, pairs.look().missing) == (1, 14)
 
 
 def test_one_customer_tells_two_models_apart_once() -> None:

@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from mlproj.monitoring import watch as watch_module
 from mlproj.monitoring.questions import Baseline, Questions, questions
 from mlproj.monitoring.watch import Watch, baseline
 from mlproj.scoping.scope import Direction, Target, TargetKind, Task
@@ -149,6 +150,24 @@ def test_requests_that_the_other_arm_answered_are_left_out_and_counted() -> None
     watch.served(record("primary", request="twice"))
     windows = watch.look(0)
     assert (windows.crossed, windows.errors.primary.n, windows.errors.canary_bad) == (2, 0, 1)
+
+
+def test_of_very_many_entities_a_part_is_followed_and_the_split_stays_right(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(watch_module, "MOST_UNITS", 500)
+    chance, watch = random.Random(1), Watch(asked())
+    canaries = {str(who): chance.random() < 0.3 for who in range(4000)}
+    for _ in range(2):
+        for entity, canary in canaries.items():
+            watch.served(record("canary" if canary else "primary", entity=entity, share=0.3))
+    windows = watch.look(0)
+    assert (len(watch._units) <= 500, windows.followed) == (True, 16)
+    (units,) = windows.units
+    assert 1000 < units.canary + units.primary < 4000
+    assert units.canary / (units.canary + units.primary) == pytest.approx(0.3, abs=0.04)
+    assert windows.crossed == 0
+    assert windows.canary.requests + windows.primary.requests == 8000
 
 
 def test_scores_are_counted_once_a_unit_in_fixed_bins() -> None:
