@@ -142,6 +142,7 @@ class Desk:
         now = time.monotonic()
         for channel in [*self._channels.values(), *self._leaving]:
             channel.tick(now)
+        self.writer.give_up(now - self.settings.timeout_s)
         self._leaving = [channel for channel in self._leaving if channel.unanswered]
 
     # From the caller to the worker.

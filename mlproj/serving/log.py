@@ -14,6 +14,7 @@ import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from itertools import chain
@@ -25,7 +26,6 @@ from mlproj.serving import ids, segments
 from mlproj.serving.record import COLUMNS, Record
 
 Done = Callable[[Exception | None], object]
-_Item = tuple[Sequence[Record], Done]
 
 _ROW = f"({', '.join('?' * len(COLUMNS))})"
 _INSERT = f"INSERT INTO prediction ({', '.join(COLUMNS)}) VALUES "
@@ -42,7 +42,18 @@ _PROBE = "INSERT OR REPLACE INTO probe (id, space) VALUES (1, zeroblob(262144))"
 
 
 class LogError(MlprojError):
-    """The records could not be made durable; nothing of them is in the log."""
+    """The records could not be made durable; unless their write was given up, nothing is in the log."""
+
+
+class _Item:
+    """A submission; `done` is None once its submitter was told. `at` is of the monotonic clock."""
+
+    __slots__ = ("at", "done", "records")
+
+    def __init__(self, records: Sequence[Record], done: Done) -> None:
+        self.records = records
+        self.done: Done | None = done
+        self.at = time.monotonic()
 
 
 class Loop(Protocol):
@@ -57,7 +68,8 @@ class Writer:
     `submit` may be called from the loop's thread only. When the log cannot be written (locked, disk full,
     read-only) the whole group is told so and nothing of it is in the log; the next group tries anew, and
     while none comes the writer tries by itself each second. A submission that SQLite cannot take (a text
-    that is not Unicode) fails alone.
+    that is not Unicode) fails alone. A disk that has stalled holds up the thread for as long as it likes:
+    who shall not wait for it calls `give_up`.
     """
 
     def __init__(self, home: Path, loop: Loop, *, most_rows: int = 100_000, lock_wait_s: float = 1.0) -> None:
@@ -67,6 +79,8 @@ class Writer:
         self._lock_wait_s = lock_wait_s
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._waiting = 0
+        self._pending: deque[_Item] = deque()
+        self._is_stalled = False
         self._open: dict[date, sqlite3.Connection] = {}
         self._error: Exception | None = None
         self._checkpoints = _Checkpoints(lock_wait_s)
@@ -76,8 +90,8 @@ class Writer:
 
     @property
     def healthy(self) -> bool:
-        """Whether the log took the last write."""
-        return self._error is None
+        """Whether the log took the last write, and none that was given up is still under way."""
+        return self._error is None and not self._is_stalled
 
     @property
     def error(self) -> Exception | None:
@@ -100,7 +114,23 @@ class Writer:
             self._loop.call_soon_threadsafe(done, error)
             return
         self._waiting += len(records)
-        self._queue.put((records, done))
+        item = _Item(records, done)
+        self._pending.append(item)
+        self._queue.put(item)
+
+    def give_up(self, before: float) -> None:
+        """Answer for what was submitted before that moment of the monotonic clock as having failed.
+
+        It may yet be written. The log is not healthy until the write under way has come to an end. To be
+        called in the loop's thread.
+        """
+        pending = self._pending
+        while pending and pending[0].at < before:
+            self._is_stalled = True
+            item = pending.popleft()
+            done, item.done = item.done, None
+            if done is not None:
+                done(LogError("the prediction log takes too long to write"))
 
     def close(self) -> None:
         """Write what is queued and stop; the last `done` calls are then with the loop."""
@@ -133,7 +163,7 @@ class Writer:
             item = self._queue.get(timeout=None if calm else _TICK_S)
             while item is not None:
                 items.append(item)
-                taken += len(item[0])
+                taken += len(item.records)
                 if taken >= _ROWS_A_COMMIT:
                     return items, False
                 item = self._queue.get_nowait()
@@ -143,7 +173,7 @@ class Writer:
 
     def _settle(self, items: list[_Item]) -> None:
         """Write all of the submissions in one commit and answer for them."""
-        rows = list(chain.from_iterable([records for records, _ in items]))
+        rows = list(chain.from_iterable([item.records for item in items]))
         failed: Exception | None = None
         try:
             self._write(rows)
@@ -164,12 +194,18 @@ class Writer:
             self._error = None
             self._checkpoints.wrote(len(rows))
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            self._loop.call_soon_threadsafe(self._tell, [done for _, done in items], len(rows), failed)
+            self._loop.call_soon_threadsafe(self._tell, items, len(rows), failed)
 
-    def _tell(self, dones: list[Done], rows: int, error: Exception | None) -> None:
+    def _tell(self, items: list[_Item], rows: int, error: Exception | None) -> None:
         self._waiting -= rows
-        for done in dones:
-            done(error)
+        self._is_stalled = False
+        pending = self._pending
+        for item in items:
+            done, item.done = item.done, None
+            if done is not None:
+                # Answered in the order of their submission, so it is the first that still waits.
+                pending.popleft()
+                done(error)
 
     def _fail(self, error: Exception) -> LogError:
         self._let_go()

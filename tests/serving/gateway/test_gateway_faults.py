@@ -215,6 +215,33 @@ def test_without_a_log_nothing_is_predicted_until_it_is_back(stage: Stage) -> No
     assert stage.metric("mlproj_log_failures_total") >= 1
 
 
+def test_a_log_that_takes_for_ever_is_given_up_until_it_moves_again(empty_stage: Stage) -> None:
+    stage = empty_stage
+    stage.start_worker(1)
+    stage.routes = [stage.route("primary", 1)]
+    # A writer that waits half a minute for a lock hangs as one does whose disk has stalled.
+    stage.start_as(
+        "import mlproj.serving.log as log; log.Writer.__init__.__kwdefaults__['lock_wait_s'] = 30.0\n"
+        "from mlproj.serving.gateway import main; main()"
+    )
+    assert stage.predict().status == 200
+    with locked_log(stage):
+        started = time.monotonic()
+        told = stage.predict()
+        assert (told.status, told.json["error"]["code"]) == (503, "log_failed")
+        assert stage.ask("GET", "/health/ready").status == 503
+        assert stage.predict().status == 503
+        assert time.monotonic() - started < 8
+        stage.apply(log_policy="degrade")
+        assert stage.predict().status == 200
+        assert time.monotonic() - started < 12
+    wait_until(lambda: stage.metric("mlproj_log_healthy") == 1)
+    stage.apply(log_policy="closed")
+    assert stage.predict().status == 200
+    # What was given up is not taken back: who was told that it failed may find it in the log.
+    wait_until(lambda: [one.status for one in stage.records()] == [200, 200, 503, 200, 200])
+
+
 def test_who_chose_to_go_on_without_a_log_is_answered_and_counted(stage: Stage) -> None:
     stage.apply(log_policy="degrade")
     assert stage.predict().status == 200
