@@ -108,9 +108,19 @@ def driver() -> ModuleType:
 def connect(url: str) -> psycopg.Connection[Any]:
     """A connection that commits each statement by itself, waiting for the disk as the local log does.
 
-    Raises MissingToolError without the driver, ToolError if the server cannot be reached.
+    Raises MissingToolError without the driver, ConfigError for a URL that is none, ToolError if the server
+    cannot be reached.
     """
     module = driver()
+    try:
+        module.conninfo.conninfo_to_dict(url)
+    except module.ProgrammingError:
+        # What the driver says of it quotes the part at fault, which may be the password.
+        raise ConfigError(
+            "the URL of PostgreSQL cannot be read",
+            hint="write `postgresql://USER:PASSWORD@HOST/DATABASE`, and signs in the password as percent and"
+            " two digits (`%40` for @)",
+        ) from None
     try:
         connection: psycopg.Connection[Any] = module.connect(
             url, autocommit=True, connect_timeout=_CONNECT_S, **_ALIVE
@@ -391,7 +401,7 @@ class Election:
             row = self._connection.execute(query, (_OFFICE, self.key)).fetchone()
             if row is not None and row[0]:
                 return True
-        except (module.Error, ToolError):
+        except (module.Error, ConfigError, ToolError):
             pass  # whoever cannot ask does not hold it
         self.resign()
         return False

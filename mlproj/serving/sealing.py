@@ -21,6 +21,7 @@ import fcntl
 import heapq
 import json
 import os
+import secrets
 import sqlite3
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -124,11 +125,16 @@ def rows(file: Path, since_id: int, until_id: int) -> Iterator[Record]:
     return _select(file, "id >= ? AND id < ?", [since_id, until_id])
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """DuckDB in memory, held to two threads and a gigabyte, since it runs beside live traffic."""
+def connect(folder: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """DuckDB in memory, held to two threads and a gigabyte, since it runs beside live traffic.
+
+    What does not fit goes below `folder` until it is closed; without one it has to fit.
+    """
     import duckdb
 
-    connection = duckdb.connect(config={"threads": 2, "memory_limit": _MEMORY})
+    # A name of its own: two processes that spilled into one folder would overwrite each other's files.
+    spill = str(folder.absolute() / f".duckdb-{secrets.token_hex(4)}") if folder is not None else ""
+    connection = duckdb.connect(config={"threads": 2, "memory_limit": _MEMORY, "temp_directory": spill})
     connection.execute("SET enable_progress_bar = false")
     return connection
 
@@ -210,7 +216,7 @@ def _write(records: Iterator[Record], scratch: Path, made: Path) -> int:
     """All records into one Parquet file; returns how many. None of them, and there is no file."""
     count = 0
     chunks: list[str] = []
-    with contextlib.closing(connect()) as duck:
+    with contextlib.closing(connect(scratch)) as duck:
         while chunk := list(islice(records, _CHUNK)):
             text = scratch / "chunk.csv"
             with text.open("w", encoding="utf-8", newline="") as stream:
@@ -353,7 +359,7 @@ def _column_names(names: Sequence[str]) -> dict[str, str]:
 
 
 def _select(file: Path, where: str, parameters: Sequence[Any]) -> Iterator[Record]:
-    with contextlib.closing(connect()) as duck:
+    with contextlib.closing(connect(file.parent)) as duck:
         said = _metadata(duck, file)
         names = list(said["columns"])
         features = "".join(f', "{_identifier(said["columns"][name])}"' for name in names)
@@ -449,7 +455,17 @@ def _pointer(name: str) -> str:
     return "/" + name.replace("~", "~0").replace("/", "~1")
 
 
+def _give_way() -> None:
+    """Run when nobody else wants to: those who answer requests share this machine."""
+    os.nice(19)
+    if hasattr(os, "SCHED_IDLE"):
+        # A container may forbid it; the nice value is then what keeps us behind.
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def main() -> int:
+    _give_way()
     try:
         for sealed in seal(Path(sys.argv[1])):
             print(json.dumps({"day": sealed.day.isoformat(), "rows": sealed.rows}), flush=True)

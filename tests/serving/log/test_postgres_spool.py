@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlproj.base.errors import MissingToolError, MlprojError, ToolError
+from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError
 from mlproj.monitoring import records
 from mlproj.serving import ids, postgres, sealing, segments, shipping, spool
 from mlproj.serving.feedback import Store
@@ -272,6 +272,22 @@ def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
         Archive("postgresql://me:secret@127.0.0.1:9/none").find(1)
     assert "secret" not in caught.value.message
     assert not Election("postgresql://127.0.0.1:9/none", "controller").won()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hidden%zz@127.0.0.1:9/none",
+        "postgresql://me:hid den@127.0.0.1:9/none",
+        "postgresql://me@127.0.0.1:9/none?password=hidden%zz",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_not_repeated(url: str) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(ConfigError, match="the URL of PostgreSQL cannot be read") as caught:
+        Archive(url).find(1)
+    assert "hid" not in caught.value.message + caught.value.hint
+    assert not Election(url, "controller").won()
 
 
 def test_without_the_driver_the_command_that_installs_it_is_told(

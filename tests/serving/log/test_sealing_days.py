@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -255,6 +257,38 @@ def test_sealing_runs_as_a_program_and_a_second_one_beside_it_does_nothing(tmp_p
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == '{"day": "2021-01-01", "rows": 5}\n'
     assert subprocess.run([*command[:-1], str(tmp_path / "none")], check=True).returncode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="SCHED_IDLE is Linux's")
+def test_sealing_gives_way_to_whoever_answers(tmp_path: Path) -> None:
+    day = date(2021, 1, 1)
+    put(tmp_path, of_day(day, 5))
+    with closing(sqlite3.connect(segments.path(tmp_path, day), isolation_level=None)) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        with subprocess.Popen([sys.executable, "-m", "mlproj.serving.sealing", str(tmp_path)]) as process:
+            until = time.monotonic() + 20
+            while not any(segments.folder(tmp_path).glob(".sealing-*/day.parquet")):
+                assert time.monotonic() < until
+                time.sleep(0.01)
+            assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19
+            assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
+            holder.execute("ROLLBACK")
+            assert process.wait(30) == 0
+
+
+def test_what_does_not_fit_into_memory_is_put_beside_the_log_and_goes_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with closing(sealing.connect(tmp_path)) as duck:
+        duck.execute("SET memory_limit = '64MB'")
+        duck.execute(
+            "CREATE TABLE sorted AS SELECT md5(i::VARCHAR) AS m FROM range(3000000) AS t(i) ORDER BY m"
+        )
+        assert next(tmp_path.rglob("duckdb_temp_*")).parent.parent == tmp_path
+    assert list(tmp_path.iterdir()) == [tmp_path / "here"]
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_sealed_database_takes_no_more_rows_however_it_was_opened(tmp_path: Path) -> None:
