@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.people import fill_datasheet, fill_scoping
-from tests.support import fenced, run_mlproj
+from tests.support import fenced, made_once, run_mlproj
 
 Tool = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -23,22 +23,23 @@ def _must(done: subprocess.CompletedProcess[str]) -> None:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory, project_python: Path, shared_data: Path) -> Path:
     """Penguins, from `mlproj new` to a registered model, all of it committed."""
-    env = fenced(tmp_path_factory.mktemp("trained-home"))
-    folder = tmp_path_factory.mktemp("trained")
-    root = folder / "penguins"
-    table = shared_data / "penguins_raw.csv"
-    manager = ("--env-manager", "none", "--interpreter", str(project_python), "--defaults")
-    _must(
-        run_mlproj("new", "penguins", "--data", table, "--target", "Species", *manager, cwd=folder, env=env)
-    )
-    fill_scoping(root)
-    fill_datasheet(root)
-    _must(run_mlproj("approve", "--role", "owner", cwd=root, env=env))
-    for phase in ("scoping", "data", "modeling"):
-        _must(run_mlproj("stage", phase, cwd=root, env=env))
-    for words in (["add", "-A"], ["commit", "-qm", "Trained"]):
-        subprocess.run(["git", *words], cwd=root, env=env, check=True)
-    return root
+
+    def make(folder: Path) -> None:
+        (folder / "home").mkdir()
+        env = fenced(folder / "home")
+        root = folder / "penguins"
+        data = ("--data", shared_data / "penguins_raw.csv", "--target", "Species")
+        manager = ("--env-manager", "none", "--interpreter", str(project_python), "--defaults")
+        _must(run_mlproj("new", "penguins", *data, *manager, cwd=folder, env=env))
+        fill_scoping(root)
+        fill_datasheet(root)
+        _must(run_mlproj("approve", "--role", "owner", cwd=root, env=env))
+        for phase in ("scoping", "data", "modeling"):
+            _must(run_mlproj("stage", phase, cwd=root, env=env))
+        for words in (["add", "-A"], ["commit", "-qm", "Trained"]):
+            subprocess.run(["git", *words], cwd=root, env=env, check=True)
+
+    return made_once(tmp_path_factory, "trained", make) / "penguins"
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ import pytest
 from tests.people import fill_datasheet, fill_scoping
 from tests.support import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 
 def git(root: Path, *words: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlproj.catalog.infer import infer
+from tests.support import made_once
 from tests.template.rendered import MakeProject, Rendered, begin, render
 
 
@@ -30,14 +31,17 @@ def penguins(tmp_path_factory: pytest.TempPathFactory, shared_data: Path, projec
     table = shared_data / "penguins_raw.csv"
     if not table.is_file():
         pytest.skip(f"the penguins are not here: {table}")
-    base = tmp_path_factory.mktemp("trained")
-    folder = render(base / "penguins", infer(table, "Species").to_json())
-    shutil.copy(table, folder / "data" / "raw" / table.name)
-    project = begin(folder, project_python, base / "home")
-    project.run("dvc", "repro")
-    project.git("add", "--all")
-    project.git("commit", "--quiet", "--message", "Run")
-    return project
+
+    def make(base: Path) -> None:
+        folder = render(base / "penguins", infer(table, "Species").to_json())
+        shutil.copy(table, folder / "data" / "raw" / table.name)
+        project = begin(folder, project_python, base / "home")
+        project.run("dvc", "repro")
+        project.git("add", "--all")
+        project.git("commit", "--quiet", "--message", "Run")
+
+    base = made_once(tmp_path_factory, "run", make)
+    return Rendered(base / "penguins", project_python, base / "home")
 
 
 @pytest.fixture

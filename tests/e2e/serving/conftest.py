@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import fenced, run_mlproj
+from tests.support import fenced, made_once, run_mlproj
 
 _POLL_S = 0.05
 _END_S = 10.0
@@ -39,15 +39,19 @@ def promise(root: Path, automation: str) -> None:
 @pytest.fixture(scope="session")
 def packaged(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained repository after `mlproj stage deployment`, with full automation promised and committed."""
-    env = fenced(tmp_path_factory.mktemp("packaged-home"))
-    root = shutil.copytree(trained, tmp_path_factory.mktemp("packaged") / trained.name, symlinks=True)
-    promise(root, "full")
-    for words in (("approve", "--role", "owner"), ("stage", "deployment")):
-        done = run_mlproj(*words, cwd=root, env=env)
-        assert done.returncode == 0, done.stdout + done.stderr
-    git(root, "add", "-A", env=env)
-    git(root, "commit", "-qm", "Packaged", env=env)
-    return root
+
+    def make(folder: Path) -> None:
+        (folder / "home").mkdir()
+        env = fenced(folder / "home")
+        root = shutil.copytree(trained, folder / trained.name, symlinks=True)
+        promise(root, "full")
+        for words in (("approve", "--role", "owner"), ("stage", "deployment")):
+            done = run_mlproj(*words, cwd=root, env=env)
+            assert done.returncode == 0, done.stdout + done.stderr
+        git(root, "add", "-A", env=env)
+        git(root, "commit", "-qm", "Packaged", env=env)
+
+    return made_once(tmp_path_factory, "packaged", make) / trained.name
 
 
 def free_port() -> int:

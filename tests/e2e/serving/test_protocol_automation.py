@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.serving.conftest import Live, Serve
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 _LOOK_S = 60.0
 

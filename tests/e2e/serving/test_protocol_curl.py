@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.serving.conftest import Answered, Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 Row = dict[str, Any]
 _ID = re.compile(r"[0-9a-hjkmnp-tv-z]{13}")

@@ -20,7 +20,7 @@ import pytest
 
 from tests.e2e.serving.conftest import Live, free_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 _START_S = 120.0
 JSON, CSV = "application/json", "text/csv"

@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException
 
 from tests.e2e.serving.conftest import Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 Row = dict[str, Any]
 

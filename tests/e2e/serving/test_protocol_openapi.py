@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.serving.conftest import Live
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 # `positive_data_acceptance` is left out: a document says what a field is, not that a date exists or that a
 # prediction has been made. `ignored_auth` has no subject without a token.

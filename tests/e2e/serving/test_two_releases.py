@@ -13,7 +13,7 @@ from uv import find_uv_bin
 
 from tests.e2e.serving.conftest import Live, Serve, git
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("trained")]
+pytestmark = pytest.mark.slow
 
 OTHER = "1.8.0"
 
