@@ -123,7 +123,7 @@ def test_the_guide_to_deploying_works_as_written(reader: Reader) -> None:
 
 def test_the_guide_to_calling_a_model_works_as_written(reader: Reader) -> None:
     guide = GUIDES / "call-a-model.md"
-    assert reader.run("mlproj deploy").returncode == 0
+    assert reader.run("mlproj deploy --automation assist").returncode == 0
     reader.follow(guide)
     infer, retry = (reader._ours(block.text) for block in blocks(guide) if block.kind == "python")
     names: dict[str, Any] = {}
