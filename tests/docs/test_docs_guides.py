@@ -116,12 +116,11 @@ def test_the_first_guide_works_as_written(reader: Reader) -> None:
     assert reader.typed[-1] == "mlproj"
 
 
-def test_the_guide_to_deploying_works_as_written(reader: Reader) -> None:
+def test_the_guides_to_deploying_and_to_calling_a_model_work_as_written(reader: Reader) -> None:
     reader.follow(GUIDES / "deploy-a-model.md")
     assert (reader.place / "predictions.csv").stat().st_size > 0
 
-
-def test_the_guide_to_calling_a_model_works_as_written(reader: Reader) -> None:
+    # The second guide calls what the first one has left.
     guide = GUIDES / "call-a-model.md"
     assert reader.run("mlproj deploy --automation assist").returncode == 0
     reader.follow(guide)
