@@ -145,7 +145,7 @@ def digests(home: Path, *, since_seq: int = 0) -> Iterator[tuple[int, bytes, Fee
         query = f"SELECT seq, digest, {_COLUMNS} FROM feedback WHERE seq > ? ORDER BY seq LIMIT {_PAGE}"
         while page := connection.execute(query, (since_seq,)).fetchall():
             for seq, digest, *row in page:
-                yield seq, digest, _feedback(row)
+                yield seq, digest, Feedback.from_row(row)
             since_seq = page[-1][0]
 
 
@@ -354,21 +354,6 @@ def _select(home: Path, where: str, parameters: Sequence[Any]) -> Iterator[Feedb
         return
     with closing(segments.read(path(home))) as connection:
         yield from map(
-            _feedback,
+            Feedback.from_row,
             connection.execute(f"SELECT {_COLUMNS} FROM feedback WHERE {where} {_ORDER}", parameters),
         )
-
-
-def _feedback(row: Sequence[Any]) -> Feedback:
-    prediction, entity, since_us, until_us, kind, value, at_us, arrived_us, source = row
-    return Feedback(
-        prediction_id=prediction,
-        entity=entity,
-        since_us=since_us,
-        until_us=until_us,
-        kind=Kind(kind),
-        value=value,
-        at_us=at_us,
-        arrived_us=arrived_us,
-        source=source,
-    )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlproj.base.errors import ConfigError, MissingToolError, ToolError
 from mlproj.serving import ids
-from mlproj.serving.record import COLUMNS, Feedback, Kind, Record, Role
+from mlproj.serving.record import COLUMNS, Feedback, Record, Role
 
 if TYPE_CHECKING:
     import psycopg
@@ -344,12 +344,12 @@ class Archive:
     def said(self, numbers: Iterable[int], entities: Iterable[str]) -> list[Feedback]:
         query = f"""SELECT {_FEEDBACK} FROM feedback WHERE prediction_id = ANY(%s::bigint[])
             OR entity = ANY(%s::text[]) ORDER BY at_us, arrived_us, seq"""
-        return [_feedback(row) for row in self._ask(query, (list(numbers), list(entities)))]
+        return [Feedback.from_row(row) for row in self._ask(query, (list(numbers), list(entities)))]
 
     def told(self, since_seq: int) -> Iterator[tuple[int, Feedback]]:
         query = f"SELECT seq, {_FEEDBACK} FROM feedback WHERE seq > %s ORDER BY seq LIMIT {_PAGE}"
         while page := self._ask(query, (since_seq,)):
-            yield from ((row[0], _feedback(row[1:])) for row in page)
+            yield from ((row[0], Feedback.from_row(row[1:])) for row in page)
             since_seq = page[-1][0]
 
     def reached(self) -> int:
@@ -415,21 +415,6 @@ class Election:
 def _storable(value: Any) -> Any:
     """PostgreSQL's text knows no NUL."""
     return value.replace("\x00", "\ufffd") if isinstance(value, str) and "\x00" in value else value
-
-
-def _feedback(row: Sequence[Any]) -> Feedback:
-    prediction, entity, since_us, until_us, kind, value, at_us, arrived_us, source = row
-    return Feedback(
-        prediction_id=prediction,
-        entity=entity,
-        since_us=since_us,
-        until_us=until_us,
-        kind=Kind(kind),
-        value=value,
-        at_us=at_us,
-        arrived_us=arrived_us,
-        source=source,
-    )
 
 
 def line(error: Exception) -> str:

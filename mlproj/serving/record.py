@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Role(StrEnum):
@@ -81,3 +82,19 @@ class Feedback:
     since_us: int | None = None
     until_us: int | None = None
     arrived_us: int = 0
+
+    @classmethod
+    def from_row(cls, row: Sequence[Any]) -> Feedback:
+        """From the columns of a store, in the order in which both kinds of store have them."""
+        prediction, entity, since_us, until_us, kind, value, at_us, arrived_us, source = row
+        return cls(
+            prediction_id=prediction,
+            entity=entity,
+            since_us=since_us,
+            until_us=until_us,
+            kind=Kind(kind),
+            value=value,
+            at_us=at_us,
+            arrived_us=arrived_us,
+            source=source,
+        )
