@@ -67,23 +67,12 @@ def table() -> typer.Typer:
     """Every command, in the order a project meets them."""
     import typer
 
-    from mlproj.cli import (
-        approve,
-        check,
-        data,
-        decide,
-        deploy,
-        doctor,
-        feedback,
-        new,
-        serve,
-        stage,
-        trace,
-        upgrade,
-    )
+    from mlproj.cli.commands import COMMANDS
+    from mlproj.cli.lazily import group
 
     # Plain help: Rich would double the time that `--help` takes, and pipes and logs want text anyway.
     app = typer.Typer(
+        cls=group(COMMANDS),
         help="From an idea to a model on live traffic, held to what the scoping document promises.",
         epilog=_EPILOG,
         no_args_is_help=True,
@@ -105,25 +94,6 @@ def table() -> typer.Typer:
     ) -> None:
         pass
 
-    app.command("status")(check.status)
-    app.command("new")(new.new)
-    app.command("stage")(stage.stage)
-    app.command("check")(check.check)
-    app.command("approve")(approve.approve)
-    app.command("decide")(decide.decide)
-    app.command("decisions")(decide.decisions)
-    app.add_typer(data.app, name="data")
-    app.command("upgrade")(upgrade.upgrade)
-    app.command("deploy")(deploy.deploy)
-    app.command("promote")(deploy.promote)
-    app.command("rollback")(deploy.rollback)
-    app.command("retire")(deploy.retire)
-    app.command("deployments")(deploy.deployments)
-    app.command("feedback")(feedback.feedback)
-    app.command("predictions")(feedback.predictions)
-    app.command("serve")(serve.serve)
-    app.command("trace")(trace.trace)
-    app.command("doctor")(doctor.doctor)
     return app
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlproj import __version__
+from mlproj.cli.commands import COMMANDS
 from tests.support import Run
 
 HEAVY = ("copier", "dvc", "mlflow", "duckdb", "pandas", "ruamel", "pydantic", "rich", "jinja2")
@@ -40,11 +41,29 @@ def test_the_version_is_printed(mlproj: Run) -> None:
     assert (done.returncode, done.stdout) == (0, f"mlproj {__version__}\n")
 
 
-@pytest.mark.parametrize("command", ["new", "stage", "check", "approve", "decide", "data add", "status"])
+@pytest.mark.parametrize("command", [*(name for name in COMMANDS if name != "data"), "data add"])
 def test_every_command_has_help_with_an_example(command: str, mlproj: Run) -> None:
     done = mlproj(*command.split(), "--help")
     assert done.returncode == 0
     assert "Example: mlproj " in " ".join(done.stdout.split())
+
+
+def test_help_has_a_line_for_every_command_and_imports_none(mlproj: Run, tmp_path: Path) -> None:
+    lines = mlproj("--help").stdout.splitlines()
+    said = [" ".join(line.split()) for line in lines]
+    assert all(f"{name} {entry.summary}" in said for name, entry in COMMANDS.entries.items())
+    program = (
+        "import sys; from mlproj.cli.app import main; main(['--help'])\n"
+        "print(*(name for name in sys.modules if name.startswith('mlproj.cli.')))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert eval(done.stdout.splitlines()[-1]) == [
+        "mlproj.cli.app",
+        "mlproj.cli.lazily",
+        "mlproj.cli.commands",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""The command table, in the order a project meets the commands."""
+
+from __future__ import annotations
+
+from mlproj.cli.lazily import Commands, Entry
+
+# A summary stands on one line of `mlproj --help`; the command's own `--help` says all.
+COMMANDS = Commands(
+    {
+        "status": Entry("mlproj.cli.check:status", "Show where the project stands and what comes next."),
+        "new": Entry("mlproj.cli.new:new", "Generate a repository with a working pipeline."),
+        "stage": Entry("mlproj.cli.stage:stage", "Work in a phase: run its stages, judge its gates."),
+        "check": Entry("mlproj.cli.check:check", "Judge the gates of a phase, or of all; change nothing."),
+        "approve": Entry("mlproj.cli.approve:approve", "Sign off the targets of the scoping document."),
+        "decide": Entry("mlproj.cli.decide:decide", "Add a decision to the notebook."),
+        "decisions": Entry("mlproj.cli.decide:decisions", "List the decisions, newest first."),
+        "data": Entry("mlproj.cli.data:app", "Bring the project's own data."),
+        "upgrade": Entry(
+            "mlproj.cli.upgrade:upgrade", "Merge what is new in the template into this repository."
+        ),
+        "deploy": Entry("mlproj.cli.deploy:deploy", "Put a version on live traffic."),
+        "promote": Entry("mlproj.cli.deploy:promote", "Make the newcomer the primary now."),
+        "rollback": Entry(
+            "mlproj.cli.deploy:rollback", "Take the newcomer off, or go back to the version before."
+        ),
+        "retire": Entry("mlproj.cli.deploy:retire", "Take a version off live traffic for good."),
+        "deployments": Entry(
+            "mlproj.cli.deploy:deployments", "List what is live and what has been, and why."
+        ),
+        "feedback": Entry("mlproj.cli.feedback:feedback", "Take late ground truth, or what people decided."),
+        "predictions": Entry("mlproj.cli.feedback:predictions", "Write the prediction log as CSV."),
+        "serve": Entry("mlproj.cli.serve:serve", "Serve what is deployed, in the foreground."),
+        "trace": Entry("mlproj.cli.trace:trace", "Say what a prediction or a model came from."),
+        "doctor": Entry(
+            "mlproj.cli.doctor:doctor", "Say what is missing on this machine, and what mends it."
+        ),
+    }
+)
