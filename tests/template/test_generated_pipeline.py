@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from tests.template.rendered import MakeProject, Rendered, begin, render
@@ -60,6 +61,37 @@ def test_every_class_has_its_precision_recall_and_f1(penguins: Rendered) -> None
         assert len(split["classes"]) == 3
         for scores in split["classes"].values():
             assert set(scores) == {"precision", "recall", "f1", "rows"}
+
+
+def test_each_evaluated_row_has_its_answer_under_a_key_that_is_its_own(penguins: Rendered) -> None:
+    file = (penguins.root / "models" / "predictions.parquet").as_posix()
+    asked = f"select split, key, actual, predicted, \"slice Sex\" from '{file}'"
+    rows = duckdb.connect().execute(asked).fetchall()
+    for split, report in read(penguins, "reports/evaluation.json")["splits"].items():
+        of_split = [row for row in rows if row[0] == split]
+        assert len({row[1] for row in of_split}) == len(of_split) == report["rows"]
+        right = sum(row[2] == row[3] for row in of_split) / len(of_split)
+        assert right == pytest.approx(report["metrics"]["accuracy"]["value"], abs=1e-5)
+        males = report["slices"]["Sex"]["MALE"]["rows"]
+        assert sum(row[4] == "MALE" for row in of_split) == males
+
+
+def test_a_row_keeps_its_key_in_another_order_and_another_split(penguins: Rendered) -> None:
+    script = (
+        "import numpy as np\n"
+        "import pandas as pd\n"
+        "from penguins import config, metrics\n"
+        "from penguins.modeling import evaluate\n"
+        "table = pd.read_parquet(config.split_path('test'))\n"
+        "again = table[table.columns[::-1]].sample(frac=0.5, random_state=1)\n"
+        "truth = pd.factorize(again['Species'])[0]\n"
+        "answers = metrics.Answers(truth, np.eye(3)[truth], ('a', 'b', 'c'))\n"
+        "split = evaluate.Split(answers, None, {}, {})\n"
+        "rows = evaluate.row_by_row('dev', again.reset_index(drop=True), split)\n"
+        "kept = pd.read_parquet(evaluate.PREDICTIONS).query('split == \"test\"').reset_index(drop=True)\n"
+        "print(list(rows['key']) == list(kept['key'][again.index]))\n"
+    )
+    assert penguins.run("python", "-c", script).strip().endswith("True")
 
 
 def test_the_manifest_names_code_data_environment_and_the_model_s_digest(penguins: Rendered) -> None:
