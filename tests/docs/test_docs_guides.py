@@ -116,6 +116,16 @@ def test_the_first_guide_works_as_written(reader: Reader) -> None:
     assert reader.typed[-1] == "mlproj"
 
 
+def test_the_example_has_something_to_teach(reader: Reader) -> None:
+    ingest = json.loads((reader.place / "reports" / "ingest.json").read_text())
+    assert ingest["dropped"]["duplicates"]
+    assert ingest["dropped"]["missing_target"]
+    evaluation = json.loads((reader.place / "reports" / "evaluation.json").read_text())
+    found = evaluation["splits"]["dev"]["metrics"]["roc_auc"]["value"]
+    assert evaluation["baseline"]["dev"]["value"] < found < 0.9
+    assert "TODO" not in (reader.place / "docs" / "data.md").read_text(encoding="utf-8")
+
+
 def test_the_guides_to_deploying_and_to_calling_a_model_work_as_written(reader: Reader) -> None:
     reader.follow(GUIDES / "deploy-a-model.md")
     assert (reader.place / "predictions.csv").stat().st_size > 0

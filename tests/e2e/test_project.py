@@ -201,14 +201,6 @@ def test_a_bare_dvc_repro_is_told_what_it_lacks_and_mended(project: Path, mlproj
     assert "training again" in done.stderr
 
 
-def test_two_runs_of_one_snapshot_give_the_same_numbers(project: Path, tool: Run) -> None:
-    reports = [project / "reports" / name for name in ("metrics.json", "evaluation.json", "baseline.json")]
-    before = [report.read_text() for report in reports]
-    done = tool(project, "dvc", "repro", "--force", "evaluate")
-    assert done.returncode == 0, done.stderr
-    assert [report.read_text() for report in reports] == before
-
-
 def test_an_evaluation_run_again_is_what_the_anchor_holds(project: Path, mlproj: Run) -> None:
     before = git(project, "rev-parse", f"mlproj/run/{manifest(project)['run_id']}")
     edit(project / "params.yaml", "bootstrap: 1000", "bootstrap: 500")
@@ -263,19 +255,6 @@ def test_a_changed_environment_asks_for_another_run(project: Path, mlproj: Run) 
     done = mlproj("stage", "modeling", cwd=project)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "training again: the environment has changed" in done.stderr
-
-
-def test_a_moved_repository_still_finds_its_artifacts(project: Path, tool: Run, tmp_path: Path) -> None:
-    moved = tmp_path / "elsewhere" / "birds"
-    moved.parent.mkdir()
-    shutil.move(project, moved)
-    program = (
-        "import mlflow, penguins.tracking as t; t.connect();"
-        "print(type(mlflow.sklearn.load_model('models:/penguins@candidate')).__name__)"
-    )
-    done = tool(moved, "python", "-c", program)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip().endswith("Pipeline")
 
 
 def test_a_clone_with_the_data_pulled_has_nothing_to_run(

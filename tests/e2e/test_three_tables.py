@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.e2e.conftest import Tool
 from tests.people import fill_datasheet, fill_scoping
 from tests.support import Run
 
 pytestmark = pytest.mark.slow
 
 TABLES = {
-    "churn-model": ("telco_churn.csv", "Churn"),
-    "house-prices": ("ames.csv", "Sale_Price"),
-    "penguin-species": ("penguins_raw.csv", "Species"),
+    "churn-model": ("telco_churn.csv", "Churn", "roc_auc", 0.8),
+    "house-prices": ("ames.csv", "Sale_Price", "r2", 0.8),
+    "penguin-species": ("penguins_raw.csv", "Species", "accuracy", 0.95),
 }
 
 
 @pytest.mark.parametrize("name", TABLES)
 def test_from_a_table_to_a_registered_model(
-    name: str, tmp_path: Path, mlproj: Run, shared_data: Path, project_python: Path
+    name: str, tmp_path: Path, mlproj: Run, tool: Tool, shared_data: Path, project_python: Path
 ) -> None:
-    file, target = TABLES[name]
+    file, target, metric, bound = TABLES[name]
     manager = ("--env-manager", "none", "--interpreter", project_python, "--defaults")
     made = mlproj("new", name, "--data", shared_data / file, "--target", target, *manager, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
@@ -47,3 +49,5 @@ def test_from_a_table_to_a_registered_model(
         assert f"{phase}: done" in done.stdout
     assert f"registered: {name} version 1, alias `candidate`" in done.stdout
     assert mlproj("check", cwd=root).returncode == 0
+    assert json.loads((root / "reports" / "metrics.json").read_text())["dev"][metric] > bound
+    assert "passed" in tool(root, "python", "-m", "pytest", "-q", "-p", "no:cacheprovider").stdout

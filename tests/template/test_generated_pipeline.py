@@ -281,46 +281,7 @@ def test_a_model_that_cannot_learn_a_few_rows_fails_the_phase_with_what_to_look_
     assert report["look_at"]
 
 
-def test_a_clone_that_pulled_has_nothing_to_run(penguins_copy: Rendered, tmp_path: Path) -> None:
-    penguins_copy.run("dvc", "add", "--quiet", "data/raw/penguins_raw.csv")
-    penguins_copy.run("dvc", "remote", "add", "--default", "--force", "store", tmp_path / "remote")
-    penguins_copy.git("add", "--all")
-    penguins_copy.git("commit", "--quiet", "--message", "Under DVC")
-    penguins_copy.run("dvc", "push", "--quiet")
-    subprocess.run(
-        ["git", "clone", "--quiet", penguins_copy.root, tmp_path / "clone" / "penguins"], check=True
-    )
-    clone = Rendered(tmp_path / "clone" / "penguins", penguins_copy.python, penguins_copy.home)
-    clone.run("dvc", "pull", "--quiet")
-    assert "up to date" in clone.run("dvc", "repro")
-
-
 def test_the_generated_tests_and_its_style_checks_pass(penguins: Rendered) -> None:
     assert "passed" in penguins.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
     penguins.run("ruff", "check", "--no-cache")
     penguins.run("ruff", "format", "--check", "--no-cache")
-
-
-@pytest.mark.parametrize(
-    ("name", "target", "metric", "bound"),
-    [("telco_churn.csv", "Churn", "roc_auc", 0.8), ("ames.csv", "Sale_Price", "r2", 0.8)],
-)
-def test_a_real_table_runs_without_editing_generated_code(
-    make_project: MakeProject, shared_data: Path, name: str, target: str, metric: str, bound: float
-) -> None:
-    project = make_project(shared_data / name, target)
-    project.run("dvc", "repro")
-    assert read(project, "reports/metrics.json")["dev"][metric] > bound
-    assert "passed" in project.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider")
-
-
-def test_the_example_runs_and_teaches(tmp_path: Path, project_python: Path) -> None:
-    project = begin(render(tmp_path / "example", None), project_python, tmp_path / "home")
-    project.run("dvc", "repro")
-    ingest = read(project, "reports/ingest.json")
-    assert ingest["dropped"]["duplicates"]
-    assert ingest["dropped"]["missing_target"]
-    evaluation = read(project, "reports/evaluation.json")
-    assert 0.75 < evaluation["splits"]["dev"]["metrics"]["roc_auc"]["value"] < 0.9
-    assert evaluation["splits"]["dev"]["metrics"]["roc_auc"]["value"] > evaluation["baseline"]["dev"]["value"]
-    assert "TODO" not in (project.root / "docs" / "data.md").read_text(encoding="utf-8")
