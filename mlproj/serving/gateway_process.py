@@ -17,6 +17,9 @@ from mlproj.serving import children
 
 # Clients wait in the backlog meanwhile, so a gateway never has to wait long.
 _MOST_PAUSE_S = 5.0
+# It reports each second. One that has said nothing for so long answers nobody either, and holds the socket's
+# clients with it.
+_SILENT_S = 15.0
 
 
 @dataclass
@@ -34,6 +37,7 @@ class Gateway:
     stats: Mapping[str, Any] = field(default_factory=dict)
     _control: asyncio.StreamWriter | None = None
     _said: str = ""
+    _is_draining: bool = False
 
     @property
     def is_current(self) -> bool:
@@ -73,6 +77,7 @@ class Gateway:
 
     async def drain(self, patience_s: float) -> None:
         """Let it answer what it has accepted, and end."""
+        self._is_draining = True
         await self._send({"op": "drain"})
         if self.process is not None:
             await children.ended(self.process, patience_s)
@@ -101,15 +106,28 @@ class Gateway:
         self._said = ""
         began()
         try:
-            while line := await reader.readline():
+            while line := await self._line(reader):
                 self._hear(json.loads(line), hung)
         except ConnectionError:
             pass
+        except TimeoutError:
+            children.say(f"the gateway has said nothing for {_SILENT_S:.0f} s; it is killed")
+            children.kill(self.process)
         finally:
             self.is_ready = False
             self._control.close()
             self._control = None
             await self.process.wait()
+
+    async def _line(self, reader: asyncio.StreamReader) -> bytes:
+        """What it says next. Raises TimeoutError for a gateway that reported once, and has stopped."""
+        watched = self.is_ready and not self._is_draining
+        try:
+            return await asyncio.wait_for(reader.readline(), _SILENT_S if watched else None)
+        except TimeoutError:
+            if self._is_draining:
+                return await reader.readline()
+            raise
 
     def _hear(self, said: Mapping[str, Any], hung: Callable[[int], None]) -> None:
         match said.get("op"):

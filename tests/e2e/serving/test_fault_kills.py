@@ -57,6 +57,16 @@ def test_a_gateway_killed_under_load_is_back_and_every_acknowledged_prediction_i
     assert toys.routes(live)[CANARY] == route
 
 
+def test_a_gateway_that_hangs_is_killed_and_back(live: Live) -> None:
+    stuck = toys.gateway(live)
+    os.kill(stuck, signal.SIGSTOP)
+    wait_until(lambda: toys.gateway(live) != stuck, seconds=40, what="another gateway")
+    with toys.traffic(live, clients=2) as load:
+        load.by(1, 10)
+    assert set(load.statuses) == {200}
+    assert "said nothing for 15 s" in (live.home / "supervisor.log").read_text()
+
+
 def test_a_primary_worker_killed_under_load_costs_its_requests_a_503_and_is_back(live: Live) -> None:
     route = toys.routes(live)[CANARY]
     with toys.traffic(live, clients=8, pause_s=0.0) as load:
