@@ -315,7 +315,7 @@ def _data(found: Origin) -> Iterator[_Branch]:
 
 
 def _file(file: File) -> str:
-    size = f", {_size(file.size)}" if file.size is not None else ""
+    size = f", {size_of(file.size)}" if file.size is not None else ""
     parts = f" in {plural(file.files, 'file')}" if file.files else ""
     commit = file.brought
     brought = f"; brought by {commit.by} at {moment(commit.at)} (commit {commit.id[:12]})" if commit else ""
@@ -397,7 +397,7 @@ def _stages_named(names: Iterable[str]) -> str:
     return f"{'stage' if len(found) == 1 else 'stages'} {listed(found, most=8)}"
 
 
-def _size(count: int) -> str:
+def size_of(count: int) -> str:
     for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{count / size:.1f} {unit}"

@@ -290,7 +290,7 @@ def _bring(world: World, place: _Place, found: dict[str, File], stages: tuple[St
     for path, text in place.read([f"{path}.dvc" for path in raw]).items():
         name = path.removesuffix(".dvc")
         until = place.commit or "HEAD"
-        sources = [_source(entry) for entry in parsed(text).get("deps") or () if isinstance(entry, dict)]
+        sources = [source(entry) for entry in parsed(text).get("deps") or () if isinstance(entry, dict)]
         found[name] = replace(
             found[name],
             brought=history.last_change(place.root, until, path),
@@ -298,7 +298,7 @@ def _bring(world: World, place: _Place, found: dict[str, File], stages: tuple[St
         )
 
 
-def _source(entry: Mapping[str, Any]) -> str:
+def source(entry: Mapping[str, Any]) -> str:
     """What `dvc import` or `dvc import-url` recorded."""
     repo = entry.get("repo")
     if isinstance(repo, dict):

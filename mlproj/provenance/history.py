@@ -122,6 +122,42 @@ def last_change(root: Path, until: str, path: str) -> Commit | None:
     return _commit(done.stdout.strip()) if done.returncode == 0 else None
 
 
+def as_of(root: Path, until: int) -> str | None:
+    """The newest commit of the present branch, merges as one step, committed by then (seconds since 1970)."""
+    said = git.git(root, "rev-list", "--first-parent", "--timestamp", "HEAD", "--", check=False).stdout
+    for line in said.splitlines():
+        seconds, _, found = line.partition(" ")
+        if int(seconds) <= until:
+            return found
+    return None
+
+
+def committed(root: Path, commit: str) -> str:
+    """When a commit came to be where it is: its committer's date, which a rebase sets anew."""
+    return git.output(root, "log", "-1", "--format=%cI", commit, "--")
+
+
+def brought(root: Path, until: str, path: str, digest: str) -> Commit | None:
+    """The commit, at or before `until`, that wrote a digest into a file that still has it there."""
+    done = git.git(root, "log", "-1", f"--format={_FIELDS}", f"-S{digest}", until, "--", path, check=False)
+    return _commit(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def first(root: Path, *paths: str) -> Commit | None:
+    """The commit that first brought one of these paths to the present branch."""
+    done = git.git(
+        root, "log", "--reverse", "--first-parent", "-m", "--diff-filter=A", f"--format={_FIELDS}",
+        "HEAD", "--", *paths, check=False,
+    )  # fmt: skip
+    return next((_commit(line) for line in done.stdout.splitlines() if "\x1f" in line), None)
+
+
+def is_cut_off(root: Path, commit: str) -> bool:
+    """Whether a shallow clone ends at a commit, so that all of its files look as if it had brought them."""
+    shallow = root / git.output(root, "rev-parse", "--git-path", "shallow")
+    return shallow.is_file() and commit in shallow.read_text(encoding="ascii").split()
+
+
 def mentions(root: Path, run: str, path: str) -> str | None:
     """The newest commit of any branch that holds a run's manifest, for a run that has no snapshot here."""
     done = git.git(

@@ -58,6 +58,8 @@ class Objects:
         self._asked = asked
         self._seen: dict[tuple[str, int | None], File] = {}
         self.remote = _remote(settings, root)
+        # As DVC's own setting has it: what is linked takes no room, and what is copied cannot be spoilt.
+        self.links = "link" in settings.get("cache", {}).get("type", "").replace("reflink", "")
 
     def look(self, file: File) -> File:
         """The same file, with where its content is and what is the matter with it."""
@@ -68,6 +70,20 @@ class Objects:
         if known is None:
             known = self._seen[key] = self._look(file.md5, file.size)
         return replace(file, kept=known.kept, remark=known.remark)
+
+    def again(self) -> None:
+        """Forget what was seen: objects have come or gone."""
+        self._seen.clear()
+
+    def cached(self, md5: str) -> Path:
+        """Where the cache has an object, or would have it."""
+        return _path(self._cache, md5)
+
+    def inside(self, md5: str) -> tuple[tuple[str, str], ...]:
+        """The files of a folder that is in the cache: path within it, and digest."""
+        said = files.read_json(self.cached(md5))
+        listing = said if isinstance(said, list) else []
+        return tuple((str(entry.get("relpath")), str(entry.get("md5"))) for entry in listing)
 
     def _look(self, md5: str, size: int | None) -> File:
         here = self._in(self._cache, md5, size)
@@ -118,7 +134,7 @@ class Objects:
             return _Found(
                 is_there=False, remark=f"the object is damaged: {found:,} bytes instead of {size:,}"
             )
-        if self._verify and files.digest(path, "md5") != md5.removesuffix(_FOLDER):
+        if self._verify and not is_content(path, md5):
             return _Found(is_there=False, remark="the object is damaged: its digest differs")
         return _Found(is_there=True)
 
@@ -135,11 +151,23 @@ def ask(root: Path, python: Path, remote: str, digests: Iterable[str]) -> frozen
 
     Raises MlprojError with DVC's own words if the remote cannot be reached.
     """
-    script = Path(__file__).with_name("ask_remote.py")
+    said = _through_dvc("ask_remote.py", root, python, remote, digests)
+    return frozenset(json.loads(said.strip().splitlines()[-1]))
+
+
+def fetch(root: Path, python: Path, remote: str, digests: Iterable[str]) -> None:
+    """Bring objects from a remote into the cache, as far as it has them, through the project's DVC.
+
+    Raises MlprojError with DVC's own words if the remote cannot be reached.
+    """
+    _through_dvc("fetch_objects.py", root, python, remote, digests)
+
+
+def _through_dvc(name: str, root: Path, python: Path, remote: str, digests: Iterable[str]) -> str:
     done = process.run(
         python,
         "-P",
-        script,
+        Path(__file__).with_name(name),
         cwd=root,
         path_first=python.parent,
         stdin=json.dumps({"remote": remote, "digests": sorted(set(digests))}),
@@ -148,7 +176,19 @@ def ask(root: Path, python: Path, remote: str, digests: Iterable[str]) -> frozen
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         raise MlprojError(f"the remote `{remote}` could not be asked: {last}")
-    return frozenset(json.loads(done.stdout.strip().splitlines()[-1]))
+    return done.stdout
+
+
+def is_content(path: Path, md5: str) -> bool:
+    """Whether a file has the content that DVC names so; DVC 2 folded the line ends of texts."""
+    wanted = md5.removesuffix(_FOLDER)
+    if files.digest(path, "md5") == wanted:
+        return True
+    hasher = hashlib.md5(usedforsecurity=False)
+    with path.open("rb") as stream:
+        for line in stream:
+            hasher.update(line[:-2] + b"\n" if line.endswith(b"\r\n") else line)
+    return hasher.hexdigest() == wanted
 
 
 def digest(content: bytes) -> str:

@@ -1,0 +1,96 @@
+"""Data of the past into the work tree: out of DVC's cache, read-only, beside what is there."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from mlproj.base import files
+from mlproj.base.errors import ConfigError, MlprojError
+from mlproj.provenance.objects import Objects, is_content
+from mlproj.provenance.trace import File
+
+_READ_ONLY = 0o444
+# Neither git nor DVC is to see what is brought in, its own `.gitignore` and folders of DVC files included.
+_HIDE = {".gitignore": "*\n", ".dvcignore": "*\n"}
+_FOLDER = ".dir"
+
+
+def hide(folder: Path) -> None:
+    """Keep a folder out of git and DVC, from within."""
+    for name, text in _HIDE.items():
+        if not (folder / name).exists():
+            files.write_text(folder / name, text)
+
+
+def place(objects: Objects, file: File, target: Path, *, replace: bool) -> None:
+    """Put a file or folder, whose object is in the cache and whole, at `target`.
+
+    What is there already with the same content is left. Raises ConfigError where other content is there and
+    `replace` is False, before anything is written.
+    """
+    assert file.md5 is not None
+    wanted = [(target, file.md5)]
+    if file.md5.endswith(_FOLDER):
+        inside = objects.inside(file.md5)
+        wanted = [(_within(target, name), md5) for name, md5 in inside]
+    if not replace:
+        _refuse_other(wanted)
+    for path, md5 in wanted:
+        if _is(path, md5):
+            path.chmod(_READ_ONLY)
+        else:
+            _put(objects.cached(md5), path, linked=objects.links)
+
+
+def clear(folder: Path, keep: Iterable[Path]) -> None:
+    """Remove the files of `folder` that are not in `keep`, nor in a folder that is."""
+    kept = tuple(keep)
+    for path in sorted(folder.rglob("*"), reverse=True) if folder.is_dir() else ():
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif not any(path == each or path.is_relative_to(each) for each in kept):
+            path.unlink()
+
+
+def _within(target: Path, name: str) -> Path:
+    """A path that a folder's listing names. A listing comes from elsewhere: it does not lead out of there."""
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts:
+        raise MlprojError(f"the listing of `{target.name}` names `{name}`, which leads out of the folder")
+    return target / pure
+
+
+def _refuse_other(wanted: Iterable[tuple[Path, str]]) -> None:
+    for path, md5 in wanted:
+        if path.exists() and not _is(path, md5):
+            raise ConfigError(
+                f"`{path}` is there already, with other content; nothing was written",
+                hint="move it away, or name another folder with `--out`",
+            )
+
+
+def _put(source: Path, target: Path, *, linked: bool) -> None:
+    """Whole or not at all. A link shares the cache's file, which DVC keeps read-only as well."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bringing-") as place:
+        made = Path(place) / target.name
+        try:
+            if linked:
+                os.link(source, made)
+            else:
+                shutil.copyfile(source, made)
+        except OSError:
+            shutil.copyfile(source, made)  # another file system, say
+        made.chmod(_READ_ONLY)
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
+        made.replace(target)
+
+
+def _is(path: Path, md5: str) -> bool:
+    return path.is_file() and is_content(path, md5)
