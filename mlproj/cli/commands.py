@@ -30,6 +30,9 @@ COMMANDS = Commands(
         "feedback": Entry("mlproj.cli.feedback:feedback", "Take late ground truth, or what people decided."),
         "predictions": Entry("mlproj.cli.feedback:predictions", "Write the prediction log as CSV."),
         "serve": Entry("mlproj.cli.serve:serve", "Serve what is deployed, in the foreground."),
+        "compare": Entry(
+            "mlproj.cli.compare:compare", "Hold two runs against each other: differences and flips."
+        ),
         "trace": Entry("mlproj.cli.trace:trace", "Say what a prediction or a model came from."),
         "doctor": Entry(
             "mlproj.cli.doctor:doctor", "Say what is missing on this machine, and what mends it."

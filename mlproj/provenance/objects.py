@@ -85,6 +85,12 @@ class Objects:
         listing = said if isinstance(said, list) else []
         return tuple((str(entry.get("relpath")), str(entry.get("md5"))) for entry in listing)
 
+    def find(self, md5: str) -> Path | None:
+        """Where the content of a file can be read: in the cache, else on a remote that is a folder."""
+        stores = [self._cache, *([self.remote.folder] if self.remote and self.remote.folder else [])]
+        found = (_path(store, md5) for store in stores)
+        return next((path for path in found if path.is_file()), None)
+
     def _look(self, md5: str, size: int | None) -> File:
         here = self._in(self._cache, md5, size)
         there = self._on_remote(md5, size)
