@@ -34,6 +34,9 @@ COMMANDS = Commands(
             "mlproj.cli.compare:compare", "Hold two runs against each other: differences and flips."
         ),
         "trace": Entry("mlproj.cli.trace:trace", "Say what a prediction or a model came from."),
+        "reproduce": Entry(
+            "mlproj.cli.reproduce:reproduce", "Build a run's model again, and say how near it comes."
+        ),
         "doctor": Entry(
             "mlproj.cli.doctor:doctor", "Say what is missing on this machine, and what mends it."
         ),

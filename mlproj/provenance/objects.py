@@ -52,8 +52,8 @@ class Objects:
     """
 
     def __init__(self, root: Path, *, verify: bool = False, asked: frozenset[str] | None = None) -> None:
-        settings = _settings(root)
-        self._cache = _located(settings.get("cache", {}).get("dir", "cache"), root)
+        settings = settings_of(root)
+        self.cache = _located(settings.get("cache", {}).get("dir", "cache"), root)
         self._verify = verify
         self._asked = asked
         self._seen: dict[tuple[str, int | None], File] = {}
@@ -77,7 +77,7 @@ class Objects:
 
     def cached(self, md5: str) -> Path:
         """Where the cache has an object, or would have it."""
-        return _path(self._cache, md5)
+        return _path(self.cache, md5)
 
     def inside(self, md5: str) -> tuple[tuple[str, str], ...]:
         """The files of a folder that is in the cache: path within it, and digest."""
@@ -87,12 +87,35 @@ class Objects:
 
     def find(self, md5: str) -> Path | None:
         """Where the content of a file can be read: in the cache, else on a remote that is a folder."""
-        stores = [self._cache, *([self.remote.folder] if self.remote and self.remote.folder else [])]
+        stores = [self.cache, *([self.remote.folder] if self.remote and self.remote.folder else [])]
         found = (_path(store, md5) for store in stores)
         return next((path for path in found if path.is_file()), None)
 
+    def listing(self, md5: str) -> dict[str, str]:
+        """The digests of the files in a folder, by path; empty where its listing is not on this machine."""
+        place = self.find(md5)
+        said = files.read_json(place) if place is not None else None
+        listing = said if isinstance(said, list) else []
+        return {str(entry.get("relpath")): str(entry.get("md5")) for entry in listing}
+
+    def why_missing(self, file: File) -> str:
+        """What is the matter with an object that cannot be had: in the cache, and on the remote."""
+        md5 = file.md5 or ""
+        here = self._in(self.cache, md5, file.size)
+        cached = here.remark or ("it is there" if here.is_there else "it is not there")
+        if self.remote is None:
+            return f"in the cache {cached}, and no remote is configured"
+        if self.remote.folder is not None and not self.remote.is_reachable:
+            where = (
+                f"the remote `{self.remote.name}` cannot be reached: the folder `{self.remote.url}` is gone"
+            )
+            return f"in the cache {cached}, and {where}"
+        there = self._on_remote(md5, file.size)
+        kept = {True: "it is there", False: there.remark or "it is not there", None: "DVC did not find it"}
+        return f"in the cache {cached}; on the remote `{self.remote.name}` {kept[there.is_there]}"
+
     def _look(self, md5: str, size: int | None) -> File:
-        here = self._in(self._cache, md5, size)
+        here = self._in(self.cache, md5, size)
         there = self._on_remote(md5, size)
         if here.is_there:
             kept = Kept.BOTH if there.is_there else Kept.HERE
@@ -112,7 +135,7 @@ class Objects:
             return self._in(self.remote.folder, md5, size)
         if self._asked is None:
             return _Found(is_there=None)
-        wanted = {md5, *self._entries(self._cache, md5)}
+        wanted = {md5, *self._entries(self.cache, md5)}
         return _Found(is_there=wanted <= self._asked)
 
     def _in(self, store: Path, md5: str, size: int | None) -> _Found:
@@ -212,7 +235,7 @@ def _path(store: Path, md5: str) -> Path:
     return before if not found.exists() and before.exists() else found
 
 
-def _settings(root: Path) -> dict[str, dict[str, str]]:
+def settings_of(root: Path) -> dict[str, dict[str, str]]:
     """DVC's settings of this repository, those that are not in git over those that are."""
     found: dict[str, dict[str, str]] = {}
     for name in ("config", "config.local"):

@@ -8,6 +8,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mlproj.base import process
 from mlproj.base.errors import ToolError
@@ -73,6 +74,31 @@ def registrar(project: Project) -> Iterator[Registrar]:
         finally:
             if child.poll() is None:
                 child.kill()
+
+
+def log_reproduction(project: Project, found: Mapping[str, Any]) -> str | None:
+    """Log the result of a reproduction as a run below the one it is of; the id of that run.
+
+    None where the store is a file that is gone: nobody wants a new one for that. Raises ToolError with
+    MLflow's own words if it refuses.
+    """
+    store = store_uri(project)
+    if "MLFLOW_TRACKING_URI" not in os.environ and not project.store.is_file():
+        return None
+    asked = {"store": store, "module": project.module, "name": project.name, "found": found}
+    done = process.run(
+        project.python,
+        "-P",
+        Path(__file__).with_name("reproduction.py"),
+        cwd=project.root,
+        path_first=project.bin,
+        stdin=json.dumps(asked),
+        check=False,
+    )
+    if done.returncode != 0:
+        last = done.stderr.strip().splitlines()[-1:] or ["it said nothing"]
+        raise ToolError(last[0], returncode=done.returncode, output=done.stderr)
+    return str(json.loads(done.stdout.strip().splitlines()[-1])["run_id"])
 
 
 def store_uri(project: Project) -> str:

@@ -1,0 +1,147 @@
+"""What has to run again for a run to be rebuilt, what must be there for that, and where DVC finds it."""
+
+from __future__ import annotations
+
+import configparser
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlproj.base import files
+from mlproj.provenance import lineage
+from mlproj.provenance.objects import Objects, digest, settings_of
+from mlproj.provenance.reproduction import Compared
+from mlproj.provenance.trace import File, Stage
+
+MODEL = "models/model"
+# The user's own cache, as one more place for DVC to fetch from; nothing is written to it.
+CACHE_REMOTE = "mlproj-cache"
+# What an evaluation leaves: the newest name first, of which a run has one or another.
+EVALUATED = ("models/predictions.parquet", "models/evaluation.json", "reports/metrics.json")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """`targets` are the stages to ask DVC for, `rerun` all that will run, in order; `inputs` are the files
+    that none of them makes and git does not hold."""
+
+    targets: tuple[str, ...]
+    rerun: tuple[Stage, ...]
+    inputs: tuple[File, ...]
+
+
+def plan(locked: Mapping[str, Any], frozen: Iterable[str], in_git: frozenset[str]) -> Plan | None:
+    """What a parsed `dvc.lock` says; None if no stage of it made a model.
+
+    A stage that `dvc.yaml` freezes does not run: what it made once is an input.
+    """
+    still = set(frozen)
+    every = [stage for stage in lineage.stages(locked) if stage.name.partition("@")[0] not in still]
+    trained = lineage.trained_by(every)
+    if trained is None:
+        return None
+    rerun = list(lineage.leading_to(every, lineage.MANIFEST))
+    targets = [trained.name]
+    for path in EVALUATED:
+        found = lineage.leading_to(every, path)
+        if found:
+            targets = [found[-1].name] if trained in found else [*targets, found[-1].name]
+            rerun += [stage for stage in found if stage not in rerun]
+            break
+    made = [path for stage in rerun for path in stage.writes]
+    known = lineage.locked_files(locked, [stage.name for stage in rerun])
+    inputs = tuple(
+        known[path]
+        for path in dict.fromkeys(path for stage in rerun for path in stage.reads)
+        if path not in made and path not in in_git and path in known
+    )
+    return Plan(targets=tuple(targets), rerun=tuple(rerun), inputs=inputs)
+
+
+def is_outside(path: str) -> bool:
+    """Whether a stage reads it where it lies: an absolute path, one above the repository, or a URL."""
+    return path.startswith(("/", "../", "~")) or "://" in path
+
+
+def connect(tree: Path, root: Path) -> tuple[str, ...]:
+    """Let DVC in `tree` find what `root` can: its remotes as set up today, and its cache to read from.
+
+    The tree keeps a cache of its own. Returns the names of the remotes to ask, the cache first.
+    """
+    found = settings_of(root)
+    name = found.get("core", {}).get("remote")
+    written = configparser.ConfigParser(interpolation=None)
+    # Not `no_scm`: the folder is a git work tree, but DVC is to leave its .gitignore files alone.
+    written["core"] = {"no_scm": "true", "analytics": "false", "check_update": "false"}
+    if name is not None:
+        written["core"]["remote"] = name
+    written["cache"] = {"dir": str(tree / ".dvc" / "cache"), "type": "reflink,copy"}
+    for section, said in found.items():
+        if section.startswith('remote "'):
+            written[f"'{section}'"] = {**said, **_from_root(said, root)}
+    order = [name] if name is not None else []
+    cache = Objects(root).cache
+    if cache.is_dir():
+        written[f"'remote \"{CACHE_REMOTE}\"'"] = {"url": str(cache)}
+        order = [CACHE_REMOTE, *order]
+    text = io.StringIO()
+    written.write(text)
+    files.write_text(tree / ".dvc" / "config.local", text.getvalue())
+    return tuple(order)
+
+
+def _from_root(said: Mapping[str, str], root: Path) -> dict[str, str]:
+    """Settings that are paths, made independent of the folder that they are read from."""
+    changed = {}
+    for key in ("url", "keyfile", "credentialpath", "configpath", "ssl_verify"):
+        value = said.get(key)
+        if value is None or "://" in value or value.startswith(("/", "~")):
+            continue
+        place = root / ".dvc" / value
+        if key == "url" or place.exists():
+            changed[key] = str(place.resolve())
+    return changed
+
+
+def wrong_code(read: Mapping[str, bytes], planned: Plan, known: Mapping[str, File]) -> tuple[str, ...]:
+    """Files in git that are not those which the stages read; `read` holds what the commit has of them."""
+    made = {path for stage in planned.rerun for path in stage.writes}
+    asked: Sequence[str] = [path for stage in planned.rerun for path in stage.reads]
+    return tuple(
+        path
+        for path in dict.fromkeys(asked)
+        if path in read and path not in made and not _is(read[path], known[path].md5)
+    )
+
+
+def _is(content: bytes, md5: str | None) -> bool:
+    """Whether a file in git is the one that DVC saw: git may have folded its line ends."""
+    return md5 is None or md5 in (digest(content), digest(content.replace(b"\r\n", b"\n")))
+
+
+def model_files(
+    objects: Objects, recorded: File | None, here: Path | None, tree: Path
+) -> tuple[Compared, ...]:
+    """The files of the two model folders, by digest; none where the recorded folder's listing is not here.
+
+    `here` is a copy of the recorded folder, where one was brought.
+    """
+    folder = tree / MODEL
+    if recorded is None or recorded.md5 is None or not folder.is_dir():
+        return ()
+    before = objects.listing(recorded.md5) if here is None else _digests(here)
+    now = _digests(folder)
+    return tuple(
+        Compared(path=f"{MODEL}/{name}", recorded=before.get(name), rebuilt=now.get(name))
+        for name in sorted({*before, *now} if before else ())
+    )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): files.digest(path, "md5")
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
