@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot
 from mlproj.scoping import document
 from mlproj.scoping.document import Document
+from mlproj.scoping.scope import NEGATIVE_FLIPS
 
 # What the repository's own pre-commit hook allows.
 LARGE_BYTES = 1_000_000
@@ -34,8 +36,9 @@ def gather(project: Project) -> Evidence:
     pipeline = stages.load(project.root)
     _must_know_phases(pipeline)
     run = manifest.load(project.root / "models" / "run.json")
+    scoping, live = _document(project), _live(project)
     gathered = Evidence(
-        document=_document(project),
+        document=scoping,
         document_path=project.relative(project.scoping),
         has_pipeline=pipeline is not None,
         stages=_stages(project, pipeline, hashes),
@@ -46,16 +49,50 @@ def gather(project: Project) -> Evidence:
         large_files=_large_files(project),
         manifest=run,
         evaluation_run=files.read_json(project.root / "models" / "evaluation.json"),
+        regressions=_regressions(project, scoping, live),
         lock_sha256=_lock_sha256(project),
         snapshot_held=run is not None and _held(project.root, run),
         package=_table_at(project.root / PACKAGE / "package.json"),
         load=_load(project),
         card_run=model_card.run_of(project.root / model_card.PATH),
         card_path=model_card.PATH,
-        live=_live(project),
+        live=live,
     )
     hashes.save()
     return gathered
+
+
+def _regressions(project: Project, scoping: Document, live: Live | None) -> tuple[Mapping[str, Any], ...]:
+    """What promises on negative flips are judged by, remembered, since the status page asks each time.
+
+    It changes only with the runs that are kept, the work tree's own, what is live and the promises.
+    """
+    targets = scoping.scope.ml if scoping.scope else ()
+    promised = [target for target in targets if target.metric == NEGATIVE_FLIPS]
+    if not promised:
+        return ()
+    refs = (snapshot.REFS, f"refs/tags/{snapshot.TAGS}")
+    told = [
+        git.git(project.root, "for-each-ref", "--format=%(objectname) %(refname)", *refs, check=False).stdout,
+        *(_sha256(project.root / name) for name in ("models/run.json", "dvc.lock")),
+        f"{live.primary} {live.since}" if live else "",
+        *map(repr, promised),
+    ]
+    key = hashlib.sha256("\n".join(told).encode()).hexdigest()
+    cache = project.cache / "flips.json"
+    remembered = files.read_json(cache)
+    if isinstance(remembered, dict) and remembered.get("key") == key:
+        return tuple(remembered["entries"])
+    from mlproj.flows import regressions
+
+    entries = regressions.measure(project, promised)
+    if not any("reason" in entry for entry in entries):
+        files.write_json(cache, {"key": key, "entries": entries})
+    return entries
+
+
+def _sha256(path: Path) -> str:
+    return files.digest(path) if path.is_file() else ""
 
 
 def _table_at(path: Path) -> Mapping[str, Any] | None:

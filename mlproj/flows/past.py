@@ -216,21 +216,22 @@ class Past:
     def predictions(self, run: PastRun) -> File | None:
         """The file of the run's answers, by its digest; None if the run has none, or they are of another run:
         in a work tree, training may be newer than the evaluation."""
-        locked = parsed(self.text(run, origins.LOCK))
-        stages = lineage.stages(locked)
-        evaluated = [stage.name for stage in stages if answered.PREDICTIONS in stage.writes]
-        files = lineage.locked_files(locked, evaluated)
-        manifest, read = self.text(run, lineage.MANIFEST), files.get(lineage.MANIFEST)
-        if manifest is None or read is None or read.md5 != objects.digest(manifest):
-            return None
-        return files.get(answered.PREDICTIONS)
+        if run.run == self.current:
+            found = _evaluated(self.text_here(origins.LOCK), self.text_here(lineage.MANIFEST))
+            if found is not None:
+                return found
+        return _evaluated(self.text(run, origins.LOCK), self.text(run, lineage.MANIFEST))
+
+    def text_here(self, path: str) -> bytes | None:
+        """A file of the work tree as it is now."""
+        return origins.read_bytes(self.project.root / path)
 
     def text(self, run: PastRun, path: str) -> bytes | None:
         """A file of the run, as it was at its end."""
         if run.commit is not None:
             (text,) = history.read(self.project.root, [(run.commit, path)])
             return text
-        return origins.read_bytes(self.project.root / path) if run.source is Source.WORK_TREE else None
+        return self.text_here(path) if run.source is Source.WORK_TREE else None
 
     def content(self, file: File, say: Callable[[str], None] | None) -> Path | str:
         """Where a file of a past run can be read; else why it cannot. Fetches it unless `say` is None."""
@@ -324,6 +325,17 @@ class Past:
             if known
             else "run `mlproj stage modeling` to make a run",
         )
+
+
+def _evaluated(lock: bytes | None, manifest: bytes | None) -> File | None:
+    """The file of answers that a lock names, if the model that gave them is the manifest's."""
+    locked = parsed(lock)
+    stages = [stage.name for stage in lineage.stages(locked) if answered.PREDICTIONS in stage.writes]
+    files = lineage.locked_files(locked, stages)
+    read = files.get(lineage.MANIFEST)
+    if manifest is None or read is None or read.md5 != objects.digest(manifest):
+        return None
+    return files.get(answered.PREDICTIONS)
 
 
 def traffic(project: Project) -> Traffic:

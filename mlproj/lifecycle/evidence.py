@@ -39,6 +39,7 @@ class Evidence:
     `reports` holds the JSON files of `reports/` by stem, as their stages wrote them; `large_files` the files
     in git above the limit, with their sizes in bytes. `package` is the package's own description, `load` the
     measurements of a load on that very package, `card_run` the run whose evidence the model card holds.
+    `regressions` are entries like those of the evaluation's targets, for promises on what got worse.
     """
 
     document: Document
@@ -52,6 +53,7 @@ class Evidence:
     large_files: tuple[tuple[str, int], ...] = ()
     manifest: Manifest | None = None
     evaluation_run: Mapping[str, Any] | None = None
+    regressions: tuple[Mapping[str, Any], ...] = ()
     snapshot_held: bool = False
     lock_sha256: str | None = None
     package: Mapping[str, Any] | None = None

@@ -9,11 +9,12 @@ from mlproj.lifecycle import pipeline_gate
 from mlproj.lifecycle.check import Check, count, failed, listed, number, passed, unknown
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.phases import Phase
-from mlproj.scoping.scope import DEFAULT_SPLIT, ML_METRICS, Split, Target
+from mlproj.scoping.scope import DEFAULT_SPLIT, ML_METRICS, NEGATIVE_FLIPS, Split, Target
 
 # Below this many rows a slice's metric says more about chance than about the model.
 _SLICE_ROWS = 30
 _MODEL_HINT = "try other features, another model or its options in `params.yaml`"
+_FLIPS_HINT = "run `mlproj compare`, which shows the rows that got worse"
 _SLICE_HINT = "look at these rows: are there too few, or does a feature mean something else there?"
 
 
@@ -87,10 +88,17 @@ def _targets_met(evidence: Evidence) -> Iterator[Check]:
     report = evidence.report("evaluation") or {}
     looks_told = False
     for target in scope.ml:
-        found = _measurement(target, report.get("targets") or ())
+        # Of what `evaluate` cannot know it says so; the comparison with another run does.
+        found = _measurement(target, (*evidence.regressions, *(report.get("targets") or ())))
+        if found is not None and "nothing" in found:
+            yield passed(
+                f"target {target.metric}", f"{target.sentence}: {found['nothing']}", metric=target.metric
+            )
+            continue
         looks = () if looks_told else _looks(evidence, target)
         looks_told = looks_told or bool(looks)
-        yield _target(target, found, report.get("confidence"), looks)
+        against = (f"against {found['against']}",) if found is not None and "against" in found else ()
+        yield _target(target, found, report.get("confidence"), (*against, *looks))
         if target.slices and found is not None and found.get("value") is not None:
             yield _slices(target, found)
 
@@ -129,6 +137,8 @@ def _target(
     if found.get("value") is None:
         reason = f"{target.sentence}: {found.get('reason') or 'it could not be measured'}"
         again = "edit `evaluate` in `params.yaml`, then run `mlproj stage modeling`"
+        if metric == NEGATIVE_FLIPS:
+            again = "run `mlproj compare` to see what there is to compare"
         return unknown(name, reason, again, metric=metric)
     value, low, high = float(found["value"]), found.get("low"), found.get("high")
     said = f"{target.sentence}: {number(value)}"
@@ -145,7 +155,8 @@ def _target(
         return passed(name, said, *details, metric=metric)
     if target.met_by(value):
         said += "; the estimate meets the bound, its interval does not"
-    return failed(name, said, _MODEL_HINT, *details, metric=metric)
+    hint = _FLIPS_HINT if metric == NEGATIVE_FLIPS else _MODEL_HINT
+    return failed(name, said, hint, *details, metric=metric)
 
 
 def _slices(target: Target, found: Mapping[str, Any]) -> Check:

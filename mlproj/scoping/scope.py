@@ -63,6 +63,9 @@ class Automation(StrEnum):
 
 
 CLASSES = (Task.BINARY, Task.MULTICLASS)
+# The share of all rows that the version it would replace gets right and the new one wrong. It is no figure of
+# one model, so `evaluate` cannot compute it.
+NEGATIVE_FLIPS = "negative_flips"
 DEFAULT_SPLIT = Split.TEST
 
 
@@ -131,6 +134,7 @@ ML_METRICS = _by_name(
     _error("median_absolute_error"),
     _error("mape"),
     Metric(name="r2", higher_is_better=True, high=1, tasks=(Task.REGRESSION,)),
+    Metric(name=NEGATIVE_FLIPS, higher_is_better=False, low=0, high=1, tasks=CLASSES),
 )
 
 SOFTWARE_METRICS = _by_name(
