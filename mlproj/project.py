@@ -20,6 +20,7 @@ _PATHS = {
     "data": "docs/data.md",
     "decisions": "docs/decisions",
     "store": "mlflow.db",
+    "raw": "data/raw",
 }
 
 
@@ -39,6 +40,7 @@ class Project:
     data_doc: Path
     decisions: Path
     store: Path
+    raw: Path
     serving: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -83,6 +85,7 @@ class Project:
             data_doc=located["data"],
             decisions=located["decisions"],
             store=located["store"],
+            raw=located["raw"],
             serving=_table(said, "serving", path),
         )
 

@@ -9,6 +9,7 @@ COMMANDS = Commands(
     {
         "status": Entry("mlproj.cli.check:status", "Show where the project stands and what comes next."),
         "new": Entry("mlproj.cli.new:new", "Generate a repository with a working pipeline."),
+        "adopt": Entry("mlproj.cli.adopt:adopt", "Bring an existing repository in; write over nothing."),
         "stage": Entry("mlproj.cli.stage:stage", "Work in a phase: run its stages, judge its gates."),
         "check": Entry("mlproj.cli.check:check", "Judge the gates of a phase, or of all; change nothing."),
         "approve": Entry("mlproj.cli.approve:approve", "Sign off the targets of the scoping document."),

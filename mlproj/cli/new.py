@@ -70,7 +70,7 @@ def new(
         "project_name": name,
         "module_name": module,
         "description": description,
-        "author": author or _author(),
+        "author": author or tables.author(),
         "license": license,
         "python_version": python,
         "env_manager": env_manager,
@@ -124,17 +124,6 @@ def _interpreter(named: Path | None, words: dict[str, str]) -> Interpreter | Non
         )
     words["python_version"] = found.version
     return found
-
-
-def _author() -> str:
-    from mlproj.base import git
-    from mlproj.base.errors import MissingToolError
-
-    try:
-        identity = git.identity(Path.cwd())
-    except MissingToolError:
-        return ""  # said where git is needed
-    return identity[0] if identity else ""
 
 
 def _asked(words: Mapping[str, str]) -> dict[str, str]:

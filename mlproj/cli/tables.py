@@ -1,4 +1,4 @@
-"""What `mlproj new` and `mlproj data add` share: options about a table, and what was found in it."""
+"""What commands that take a table share: options about it, questions, and what was found in it."""
 
 from __future__ import annotations
 
@@ -27,6 +27,18 @@ def ask(question: str, default: str | None = None) -> str:
     # On stderr: stdout is for the result, and may be a pipe.
     answer: str = typer.prompt(question, default=default, show_default=bool(default), err=True)
     return answer
+
+
+def author() -> str:
+    """Who git says works here; empty where it says nobody."""
+    from mlproj.base import git
+    from mlproj.base.errors import MissingToolError
+
+    try:
+        identity = git.identity(Path.cwd())
+    except MissingToolError:
+        return ""  # said where git is needed
+    return identity[0] if identity else ""
 
 
 def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:

@@ -16,7 +16,7 @@ from mlproj.base import lock as locking
 from mlproj.base.errors import ConfigError
 from mlproj.flows.new import Table, add_raw, infer
 from mlproj.project import Project
-from mlproj.scaffold import copier, lock
+from mlproj.scaffold import copier, layers, lock
 from mlproj.scaffold.answers import Answers
 from mlproj.scaffold.merge import Change, Merge, merge
 
@@ -53,7 +53,7 @@ def add(project: Project, table: Table, *, overwrite: bool, say: Callable[[str],
         say("writing the files")
         work = Path(place) / "rendering"
         copier.render(work, answers, kept.inputs, findings)
-        after = lock.rendered(work)
+        after = layers.taken(lock.rendered(work), kept.adopted, module=answers.module_name)
         merged = merge(project.root, before, after, module=answers.module_name)
         if merged.conflicts and not overwrite:
             raise ConfigError(
@@ -70,7 +70,14 @@ def add(project: Project, table: Table, *, overwrite: bool, say: Callable[[str],
             _apply(project.root, merged)
             say(f"putting {raw} under DVC")
             add_raw(project.root, table.path, raw)
-            lock.write(project.root, after, version=__version__, answers=answers, inputs=kept.inputs)
+            lock.write(
+                project.root,
+                after,
+                version=__version__,
+                answers=answers,
+                inputs=kept.inputs,
+                adopted=kept.adopted,
+            )
     return Added(
         raw=raw,
         findings=findings,

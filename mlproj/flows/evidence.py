@@ -34,7 +34,7 @@ def gather(project: Project) -> Evidence:
     """Everything the gates ask for. Raises ConfigError if `dvc.yaml` or `params.yaml` cannot be read."""
     hashes = Hashes(project.root, project.cache / "hashes.json")
     pipeline = stages.load(project.root)
-    _must_know_phases(pipeline)
+    must_know_phases(pipeline)
     run = manifest.load(project.root / "models" / "run.json")
     scoping, live = _document(project), _live(project)
     gathered = Evidence(
@@ -42,7 +42,8 @@ def gather(project: Project) -> Evidence:
         document_path=project.relative(project.scoping),
         has_pipeline=pipeline is not None,
         stages=_stages(project, pipeline, hashes),
-        raw_data=tracked.raw_data(project.root, hashes),
+        raw_data=tracked.raw_data(project.root, hashes, folder=project.relative(project.raw)),
+        raw_folder=project.relative(project.raw),
         datasheet=datasheet.load(project.data_doc),
         datasheet_path=project.relative(project.data_doc),
         reports={name: _report(project.root, name) for name in _REPORTS},
@@ -140,7 +141,7 @@ def _live(project: Project) -> Live | None:
     )
 
 
-def _must_know_phases(pipeline: Pipeline | None) -> None:
+def must_know_phases(pipeline: Pipeline | None) -> None:
     """A stage of a phase that there is not would be run by nobody and judged by nobody."""
     for stage in pipeline.stages if pipeline else ():
         if stage.phase is not None and stage.phase not in tuple(Phase):
@@ -178,10 +179,12 @@ def about_data(root: Path) -> AboutData:
     data, features = ((_table(params, key)) for key in ("data", "features"))
     recipe = [name for group in features.values() if isinstance(group, dict | list) for name in group]
     found = _table(files.read_json(root / ".mlproj" / "findings.json"), "target")
+    is_theirs = found.get("name") == data.get("target")
     return AboutData(
         task=data.get("task"),
         columns=(*map(str, recipe), str(data["target"])) if recipe and "target" in data else (),
-        classes=tuple(str(entry.get("label")) for entry in found.get("classes") or ()),
+        # Of a repository that was adopted without a table, what was found is the example's.
+        classes=tuple(str(entry.get("label")) for entry in found.get("classes") or () if is_theirs),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from mlproj.base import files, git
 from mlproj.base import lock as locking
 from mlproj.base.errors import ConfigError, ToolError
-from mlproj.scaffold import copier, environment, keyed, lock, upgrade, worktree
+from mlproj.scaffold import copier, environment, keyed, layers, lock, upgrade, worktree
 from mlproj.scaffold.answers import Answers, EnvManager
 from mlproj.scaffold.copier import Template
 from mlproj.scaffold.lock import File
@@ -78,7 +78,13 @@ def run(root: Path, *, template: Template, ask: Ask, dry_run: bool, say: Say) ->
         ignored = _ignored(root, {*before, *rendering} - {*yours})
         parts = upgrade.sides(before, rendering, yours=yours, ignored=ignored, module=answers.module_name)
         offers = _offers(repository, bench, parts)
-        record = lock.record(parts.recorded, version=template.version, answers=answers, inputs=kept.inputs)
+        record = lock.record(
+            parts.recorded,
+            version=template.version,
+            answers=answers,
+            inputs=kept.inputs,
+            adopted=kept.adopted,
+        )
         parts = replace(
             upgrade.by_key(parts, _committed(root, bench, yours)), generated={**parts.generated, **record}
         )
@@ -184,7 +190,7 @@ def _rendered(
         ) from None
     say(f"rendering the template of mlproj {template.version}")
     copier.render(place / "rendering", answers, kept.inputs, findings, template)
-    return lock.rendered(place / "rendering"), answers
+    return layers.taken(lock.rendered(place / "rendering"), kept.adopted, module=answers.module_name), answers
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ from mlproj.lifecycle.phases import Phase
 
 # As many names as fit on a line or two.
 _NAMED = 12
+_AGAIN = "run `mlproj stage data`"
 
 
 def gates(evidence: Evidence) -> Iterator[Check]:
@@ -38,7 +39,9 @@ def gates(evidence: Evidence) -> Iterator[Check]:
 def _raw_data(evidence: Evidence) -> Check:
     name, raw = "raw data", evidence.raw_data
     if not raw:
-        return failed(name, "there is none in `data/raw`", "run `mlproj data add FILE --target COLUMN`")
+        return failed(
+            name, f"there is none in `{evidence.raw_folder}`", "run `mlproj data add FILE --target COLUMN`"
+        )
     loose = [file.path for file in raw if not file.kept]
     if loose:
         return failed(name, f"DVC does not keep {listed(loose)}", f"run `dvc add {loose[0]}`")
@@ -78,7 +81,8 @@ def _dictionary(evidence: Evidence, edit: str) -> Check:
     name, sheet = "dictionary", evidence.datasheet
     report = evidence.report("ingest")
     if report is None:
-        return unknown(name, "the data have not been read yet", "run `mlproj stage data`")
+        reason = "the data have not been read yet"
+        return pipeline_gate.not_made(name, evidence, "reports/ingest.json", reason, _AGAIN)
     if evidence.is_behind("ingest"):
         return unknown(name, "the data have not been read since the last change", "run `mlproj stage data`")
     columns = [str(column) for column in report.get("columns") or ()]
@@ -98,7 +102,8 @@ def _dictionary(evidence: Evidence, edit: str) -> Check:
 def _validated(evidence: Evidence) -> Check:
     report = evidence.report("validation")
     if report is None:
-        return unknown("validation", "the data have not been validated yet", "run `mlproj stage data`")
+        reason = "the data have not been validated yet"
+        return pipeline_gate.not_made("validation", evidence, "reports/validation.json", reason, _AGAIN)
     if report.get("passed"):
         return passed("validation", f"{report.get('rows', 0):,} rows satisfy the schema")
     failures = [
@@ -116,7 +121,8 @@ def _validated(evidence: Evidence) -> Check:
 def _split(evidence: Evidence) -> Check:
     report = evidence.report("split")
     if report is None:
-        return unknown("splits", "the data have not been split yet", "run `mlproj stage data`")
+        reason = "the data have not been split yet"
+        return pipeline_gate.not_made("splits", evidence, "reports/split.json", reason, _AGAIN)
     overlap, rows = report.get("overlap"), report.get("rows")
     if not isinstance(overlap, int) or not isinstance(rows, dict) or not rows:
         reason = "`reports/split.json` does not say how many rows there are and how many stand in two splits"

@@ -92,7 +92,8 @@ def _business(target: Target, live: Live | None) -> Check:
 def _package(evidence: Evidence) -> Check:
     name, package, run = "package", evidence.package, evidence.manifest
     if package is None or run is None:
-        return unknown(name, "the model is not packaged yet", _AGAIN)
+        made_by = "models/run.json" if run is None else "models/package"
+        return pipeline_gate.not_made(name, evidence, made_by, "the model is not packaged yet", _AGAIN)
     made_from = str(package.get("run_id"))
     if made_from != run.run_id:
         return failed(name, f"it was made from run {made_from[:8]}, and this is run {run.run_id[:8]}", _AGAIN)

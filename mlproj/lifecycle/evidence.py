@@ -47,6 +47,7 @@ class Evidence:
     stages: tuple[StageStatus, ...] = ()
     has_pipeline: bool = True
     raw_data: tuple[DataFile, ...] = ()
+    raw_folder: str = "data/raw"
     datasheet: Datasheet = field(default_factory=lambda: Datasheet(exists=False))
     datasheet_path: str = "docs/data.md"
     reports: Mapping[str, Mapping[str, Any] | None] = field(default_factory=dict)
@@ -69,6 +70,10 @@ class Evidence:
     def must_be_pulled(self) -> tuple[str, ...]:
         """Raw data that are recorded, not here, and made by no stage: a fresh clone has none."""
         return tuple(file.path for file in self.raw_data if not file.present and not file.is_made)
+
+    def never_made(self, path: str) -> bool:
+        """Whether there are stages and none of them makes the file: then running them will not bring it."""
+        return bool(self.stages) and not any(path in status.stage.outs for status in self.stages)
 
     def is_behind(self, name: str) -> bool:
         """Whether the stage of that name would have to run again; False where there is none."""

@@ -13,6 +13,7 @@ from mlproj.scoping.scope import DEFAULT_SPLIT, ML_METRICS, NEGATIVE_FLIPS, Spli
 
 # Below this many rows a slice's metric says more about chance than about the model.
 _SLICE_ROWS = 30
+_AGAIN = "run `mlproj stage modeling`"
 _MODEL_HINT = "try other features, another model or its options in `params.yaml`"
 _FLIPS_HINT = "run `mlproj compare`, which shows the rows that got worse"
 _SLICE_HINT = "look at these rows: are there too few, or does a feature mean something else there?"
@@ -32,9 +33,8 @@ def gates(evidence: Evidence) -> Iterator[Check]:
 def _sanity(evidence: Evidence) -> Check:
     report = evidence.report("sanity")
     if report is None:
-        return unknown(
-            "sanity", "the model has not been tried on a few rows yet", "run `mlproj stage modeling`"
-        )
+        reason = "the model has not been tried on a few rows yet"
+        return pipeline_gate.not_made("sanity", evidence, "reports/sanity.json", reason, _AGAIN)
     said = (
         f"{report.get('metric')} {number(report.get('value'))} on {report.get('rows')} training rows, "
         f"at least {number(report.get('at_least'))} wanted"
@@ -48,10 +48,12 @@ def _sanity(evidence: Evidence) -> Check:
 def _baseline(evidence: Evidence) -> Check:
     """A dummy has to be beaten. The simplest sensible model must not be better by more than the interval of
     the metric: it may be the very model that was chosen, and on few rows the two differ by chance."""
-    name, again = "baseline", "run `mlproj stage modeling`"
+    name, again = "baseline", _AGAIN
     report, baselines = evidence.report("evaluation"), evidence.report("baseline")
     if report is None or baselines is None:
-        return unknown(name, "the model has not been compared with it yet", again)
+        lacks = "reports/evaluation.json" if report is None else "reports/baseline.json"
+        reason = "the model has not been compared with it yet"
+        return pipeline_gate.not_made(name, evidence, lacks, reason, again)
     best = (report.get("baseline") or {}).get("dev") or {}
     metric = str(best.get("metric"))
     model = ((report.get("splits") or {}).get("dev") or {}).get("metrics") or {}
@@ -97,9 +99,17 @@ def _targets_met(evidence: Evidence) -> Iterator[Check]:
             continue
         looks = () if looks_told else _looks(evidence, target)
         looks_told = looks_told or bool(looks)
-        against = (f"against {found['against']}",) if found is not None and "against" in found else ()
+        if found is None:
+            name, reason = f"target {target.metric}", f"{target.sentence}: not measured yet"
+            if report:  # of targets as they were before
+                yield unknown(name, reason, _AGAIN, metric=target.metric)
+            else:
+                path = "reports/evaluation.json"
+                yield pipeline_gate.not_made(name, evidence, path, reason, _AGAIN, metric=target.metric)
+            continue
+        against = (f"against {found['against']}",) if "against" in found else ()
         yield _target(target, found, report.get("confidence"), (*against, *looks))
-        if target.slices and found is not None and found.get("value") is not None:
+        if target.slices and found.get("value") is not None:
             yield _slices(target, found)
 
 
@@ -127,13 +137,10 @@ def _looks(evidence: Evidence, target: Target) -> tuple[str, ...]:
 
 
 def _target(
-    target: Target, found: Mapping[str, Any] | None, confidence: float | None, details: tuple[str, ...]
+    target: Target, found: Mapping[str, Any], confidence: float | None, details: tuple[str, ...]
 ) -> Check:
     """Judge one promise; an estimate that meets the bound while its interval straddles it says so."""
     name, metric = f"target {target.metric}", target.metric
-    if found is None:
-        again = "run `mlproj stage modeling`"
-        return unknown(name, f"{target.sentence}: not measured yet", again, metric=metric)
     if found.get("value") is None:
         reason = f"{target.sentence}: {found.get('reason') or 'it could not be measured'}"
         again = "edit `evaluate` in `params.yaml`, then run `mlproj stage modeling`"
@@ -147,8 +154,7 @@ def _target(
         said += f" ({share:g} % interval {number(low)} to {number(high)})"
     decides = target.judged_by(value, low, high)
     if decides is None:
-        again = "run `mlproj stage modeling`"
-        return unknown(name, f"{said}; no interval was computed", again, *details, metric=metric)
+        return unknown(name, f"{said}; no interval was computed", _AGAIN, *details, metric=metric)
     if target.met_by(decides):
         if low is not None and high is not None and target.straddled_by(low, high):
             said += "; the interval straddles the bound, so another sample might not meet it"
@@ -191,7 +197,8 @@ def _origin(evidence: Evidence) -> Check:
     name, manifest = "origin", evidence.manifest
     again = "run `mlproj stage modeling`, which snapshots the code first"
     if manifest is None:
-        return unknown(name, "there is no run manifest (`models/run.json`)", "run `mlproj stage modeling`")
+        reason = "there is no run manifest (`models/run.json`)"
+        return pipeline_gate.not_made(name, evidence, "models/run.json", reason, _AGAIN)
     lacks = manifest.missing()
     if lacks:
         return failed(name, f"run {manifest.run_id[:8]} lacks {listed(list(lacks))}", again)

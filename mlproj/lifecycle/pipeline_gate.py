@@ -10,6 +10,16 @@ from mlproj.pipeline.stages import Freshness
 PIPELINE = "pipeline"
 
 
+def not_made(
+    name: str, evidence: Evidence, path: str, reason: str, again: str, *, metric: str | None = None
+) -> Check:
+    """Unknown for want of a file: its stage has to run, or to be written where the pipeline has none."""
+    if evidence.never_made(path):
+        hint = f"let a stage of yours write `{path}`; the guide to adopting says what is in it"
+        return unknown(name, f"no stage of `dvc.yaml` writes `{path}`", hint, metric=metric)
+    return unknown(name, reason, again, metric=metric)
+
+
 def fresh(evidence: Evidence, phase: Phase) -> Check:
     """Fresh means this phase's stages and the data they are made from; judging targets is another gate."""
     # A stage that names no phase may stand anywhere before the end: the last phase answers for it.

@@ -62,11 +62,21 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Adopted:
+    """Of a repository that was there before: which parts of the template it took (`layers.py` names them),
+    and the paths at which it had files of its own, which stay out of every upgrade."""
+
+    parts: tuple[str, ...]
+    own: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Lock:
     template_version: str
     answers: Mapping[str, str]
     inputs: Inputs
     files: Mapping[str, Entry]
+    adopted: Adopted | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +108,27 @@ def rendered(root: Path) -> dict[str, File]:
 
 
 def write(
-    root: Path, rendering: Mapping[str, File], *, version: str, answers: Answers, inputs: Inputs
+    root: Path,
+    rendering: Mapping[str, File],
+    *,
+    version: str,
+    answers: Answers,
+    inputs: Inputs,
+    adopted: Adopted | None = None,
 ) -> None:
     """Record a rendering in the repository at `root`."""
-    for path, file in record(rendering, version=version, answers=answers, inputs=inputs).items():
+    written = record(rendering, version=version, answers=answers, inputs=inputs, adopted=adopted)
+    for path, file in written.items():
         files.write_bytes(root / path, file.content)
 
 
 def record(
-    rendering: Mapping[str, File], *, version: str, answers: Answers, inputs: Inputs
+    rendering: Mapping[str, File],
+    *,
+    version: str,
+    answers: Answers,
+    inputs: Inputs,
+    adopted: Adopted | None = None,
 ) -> dict[str, File]:
     """The two files that record a rendering, by their paths."""
     kinds = {path: classify(path, module=answers.module_name) for path in rendering}
@@ -116,6 +138,7 @@ def record(
         "template": version,
         "answers": answers.as_data(),
         "inputs": vars(inputs),
+        **({"adopted": vars(adopted)} if adopted else {}),
         "files": {
             path: {"class": str(kinds[path]), "sha256": _sha256(file)} for path, file in sorted(kept.items())
         },
@@ -144,12 +167,17 @@ def read(root: Path) -> Lock:
                 path: Entry(sha256=entry["sha256"], kind=FileClass(entry["class"]))
                 for path, entry in said["files"].items()
             },
+            adopted=_adopted(said.get("adopted")),
         )
     except (TypeError, KeyError, ValueError):
         raise ConfigError(
             f"`{root / LOCK}` is missing or cannot be read: it says what the repository was generated from",
             hint=f"bring it back: `git checkout -- {LOCK}`",
         ) from None
+
+
+def _adopted(said: Any) -> Adopted | None:
+    return Adopted(parts=tuple(said["parts"]), own=tuple(said["own"])) if said else None
 
 
 def base(root: Path) -> dict[str, File]:

@@ -95,6 +95,11 @@ def module_for(project: str) -> str:
     return check_module(name)
 
 
+def project_from(text: str) -> str:
+    """A project name that is most like the text, such as the name of a folder."""
+    return _project(text)
+
+
 def _taken(module: str) -> str:
     if keyword.iskeyword(module) or keyword.issoftkeyword(module):
         return "is a word of the Python language"

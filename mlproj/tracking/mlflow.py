@@ -104,4 +104,7 @@ def log_reproduction(project: Project, found: Mapping[str, Any]) -> str | None:
 def store_uri(project: Project) -> str:
     """The store that the project's own code uses: a server's, where MLflow has been told of one."""
     named = os.environ.get("MLFLOW_TRACKING_URI")
-    return named or f"sqlite:///{project.store}"
+    if named:
+        return named
+    # A repository that was adopted may keep its runs in files, as MLflow did before it had a database.
+    return project.store.as_uri() if project.store.is_dir() else f"sqlite:///{project.store}"

@@ -63,7 +63,9 @@ def render(found: dict[str, Any], project_name: str = "churn-model") -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATE), undefined=jinja2.StrictUndefined, **options
     )
-    return environment.get_template(DOCUMENT).render(findings=found, project_name=project_name)
+    return environment.get_template(DOCUMENT).render(
+        findings=found, project_name=project_name, scaffold="full"
+    )
 
 
 def document(tmp_path: Path, found: dict[str, Any]) -> Document:
