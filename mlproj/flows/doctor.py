@@ -12,6 +12,8 @@ from mlproj.base import git, process
 from mlproj.base.errors import ConfigError, MissingToolError
 from mlproj.pipeline import stages
 from mlproj.project import Project, locate
+from mlproj.provenance import snapshot, travel
+from mlproj.provenance.trace import listed
 from mlproj.scaffold import environment
 
 
@@ -51,6 +53,7 @@ def _examine(here: Path) -> Iterator[Finding]:
         yield Finding(name="pipeline", is_fine=False, said=error.message, hint=error.hint)
     yield from _environment(project)
     yield _hooks(project)
+    yield from _snapshots(project)
 
 
 def _git(here: Path) -> Finding:
@@ -94,6 +97,28 @@ def _environment(project: Project) -> Iterator[Finding]:
     if project.lock_file and not (project.root / project.lock_file).is_file():
         said = f"`{project.lock_file}` is missing, so no run can say which environment it had"
         yield Finding(name="lock file", is_fine=False, said=said, hint=install)
+
+
+def _snapshots(project: Project) -> Iterator[Finding]:
+    """Whether the snapshots of runs get to where the code gets."""
+    if git.toplevel(project.root) is None:
+        return
+    found = travel.look(project.root)
+    if found.hindered:
+        said = f"`git push` leaves the snapshots of runs behind, and {found.hindered}"
+        specs = f"'{snapshot.REFS}/*' 'refs/tags/mlproj/*'"
+        hint = f"push them by name: `git push {found.lacking[0]} {specs}`"
+        yield Finding(name="snapshots", is_fine=False, said=said, hint=hint, needed=False)
+    elif found.remotes and found.lacking:
+        hint = "run `mlproj stage scoping`, or any phase: each sets that up"
+        said = f"`git push` to `{listed(found.lacking)}` leaves the snapshots of runs behind"
+        yield Finding(name="snapshots", is_fine=False, said=said, hint=hint)
+    elif found.remotes:
+        said = f"`git push` to `{listed(found.remotes)}` brings the snapshots of runs along"
+        yield Finding(name="snapshots", is_fine=True, said=said)
+    else:
+        said = "there is no remote yet to push the snapshots of runs to"
+        yield Finding(name="snapshots", is_fine=True, said=said, needed=False)
 
 
 def _hooks(project: Project) -> Finding:

@@ -18,6 +18,7 @@ from mlproj import __version__
 from mlproj.base import clock, files, git, process
 from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError, nearest
 from mlproj.project import Project
+from mlproj.provenance import travel
 from mlproj.scaffold import copier, environment, lock
 from mlproj.scaffold.answers import Answers, Inputs
 
@@ -243,6 +244,7 @@ def _finish(root: Path, answers: Answers, found: environment.Interpreter | None,
             f"`{found.path}` lacks {', '.join(found.missing)}: run `make requirements` to install them there"
         )
     _commit(root, identity)
+    travel.set_up(root)
     if failure is not None:
         raise EnvironmentFailed(
             f"{failure.message}\n\n"

@@ -120,7 +120,7 @@ def _code_commit(world: World, origin: Origin, locked: Mapping[str, Any], outcom
         Link.CODE,
         f"{listed([f'`{path}`' for path in wrong])} in the snapshot is not what run `{origin.run}` read",
         known=f"`{LOCK}` has the digests of what it did read",
-        hint="run `git fetch origin 'refs/mlproj/runs/*:refs/mlproj/runs/*'`: another snapshot may hold it",
+        hint="run `git fetch origin '+refs/mlproj/runs/*:refs/mlproj/fetched/*'`: another may hold it",
     )
     return None
 

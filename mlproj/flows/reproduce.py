@@ -38,8 +38,7 @@ from mlproj.serving import ids
 from mlproj.tracking import mlflow
 
 _FETCH = (
-    "run `git fetch origin 'refs/mlproj/runs/*:refs/mlproj/runs/*' 'refs/tags/mlproj/*:refs/tags/mlproj/*'`, "
-    "and where it was made `git push`"
+    "run `git fetch origin '+refs/mlproj/runs/*:refs/mlproj/fetched/*'`, and `git push` where it was made"
 )
 _PREDICTION = re.compile(r"[0-9a-z]{13}")
 _VERSION = re.compile(r"v?(\d{1,6})")

@@ -23,7 +23,7 @@ from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline import dvc
 from mlproj.project import Project
-from mlproj.provenance import manifest, snapshot
+from mlproj.provenance import manifest, snapshot, travel
 from mlproj.serving import environments
 from mlproj.tracking import mlflow
 from mlproj.tracking.mlflow import Registrar
@@ -32,7 +32,6 @@ from mlproj.tracking.models import ModelVersion
 CANDIDATE = "candidate"
 # Which version of the registry the run in `models/run.json` is: the store that knows it stays on one machine.
 REGISTERED = "models/registered.json"
-_STARTED = "started-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +61,7 @@ def work(project: Project, phase: Phase, *, force: str | None, say: Callable[[st
     """
     with lock.held(project.cache / "lock", doing=f"mlproj stage {phase}"):
         started = time.monotonic()
+        _let_travel(project, say)
         before = gathering.gather(project)
         closed = _closed_before(phase, before)
         if closed is not None and force is None:
@@ -166,7 +166,7 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
     taken = snapshot.take(project.root, "Code and parameters of a run")
     if not taken.is_head:
         # Nothing else points at it until the outcome of the run that it is for has been kept.
-        snapshot.keep(project.root, f"{_STARTED}{taken.commit[:12]}", taken.commit)
+        snapshot.keep(project.root, f"{snapshot.STARTED}{taken.commit[:12]}", taken.commit)
         say(f"snapshot {taken.commit[:12]} of the uncommitted work (your index and branch are as they were)")
     env = {"SNAPSHOT_COMMIT": taken.commit}
     lacking = _lacking(evidence)
@@ -236,7 +236,13 @@ def _keep_outcome(project: Project) -> None:
     outcome = snapshot.take(project.root, f"Outcome of run {run.run_id}", parent=parent)
     if kept is None or outcome.tree != snapshot.tree(project.root, kept):
         snapshot.keep(project.root, run.run_id, outcome.commit)
-    snapshot.forget(project.root, _STARTED)
+    snapshot.forget(project.root, snapshot.STARTED)
+
+
+def _let_travel(project: Project, say: Callable[[str], None]) -> None:
+    """Snapshots are worth little on one machine: from now on a plain `git push` brings them along."""
+    for name in travel.set_up(project.root) if git.toplevel(project.root) else ():
+        say(f"a plain `git push` to `{name}` brings the snapshots of runs along from now on")
 
 
 def _registrar(project: Project, phase: Phase) -> AbstractContextManager[Registrar | None]:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from mlproj.base import git
 from mlproj.base.errors import ToolError
-from mlproj.provenance.snapshot import REFS, TAGS
+from mlproj.provenance.snapshot import FETCHED, REFS, STARTED, TAGS
 from mlproj.provenance.trace import Commit
 
-_RUN_REF = re.compile(rf"(?:(?P<ref>{re.escape(REFS)})|(?P<tag>refs/tags/{re.escape(TAGS)}))/(?P<run>.+)")
-_STARTED = "started-"
+_RUN_REF = re.compile(
+    rf"(?:(?P<ref>{re.escape(REFS)}|{re.escape(FETCHED)})|(?P<tag>refs/tags/{re.escape(TAGS)}))/(?P<run>.+)"
+)
 _FIELDS = "%H%x1f%an%x1f%aI%x1f%P%x1f%s"
 
 
@@ -34,6 +35,7 @@ def kept_runs(root: Path) -> dict[str, KeptRun]:
         root,
         "for-each-ref",
         "--format=%(objectname) %(*objectname) %(refname)",
+        FETCHED,
         REFS,
         f"refs/tags/{TAGS}",
         check=False,
@@ -42,7 +44,7 @@ def kept_runs(root: Path) -> dict[str, KeptRun]:
     for line in listing.splitlines():
         commit, peeled, name = line.split(" ", 2)
         matched = _RUN_REF.fullmatch(name)
-        if matched is None or matched["run"].startswith(_STARTED):
+        if matched is None or matched["run"].startswith(STARTED):
             continue
         run, is_tag = matched["run"], matched["tag"] is not None
         before = found.get(run)

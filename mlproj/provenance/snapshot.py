@@ -13,6 +13,10 @@ from mlproj.base.errors import MlprojError
 
 REFS = "refs/mlproj/runs"
 TAGS = "mlproj/run"
+# Where `git fetch` puts what others have pushed.
+FETCHED = "refs/mlproj/fetched"
+# The beginning of the names of snapshots whose run has no outcome yet.
+STARTED = "started-"
 # An untracked file above this is data that nobody has put under DVC yet; git would keep it for ever.
 _LARGEST_BYTES = 5_000_000
 
@@ -75,8 +79,8 @@ def keep(root: Path, name: str, commit: str) -> str:
 
 
 def outcome(root: Path, name: str) -> str | None:
-    """The commit that was kept for a run, or anchored: a clone has the tag only. None if there is neither."""
-    for ref in (f"{REFS}/{name}", f"refs/tags/{TAGS}/{name}"):
+    """The commit that was kept for a run, anchored (clones have the tag only) or fetched, or None."""
+    for ref in (f"{REFS}/{name}", f"refs/tags/{TAGS}/{name}", f"{FETCHED}/{name}"):
         done = git.git(root, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}", check=False)
         if done.returncode == 0:
             return done.stdout.strip()

@@ -1,0 +1,134 @@
+"""Real git on both ends: what a plain `git push` and `git fetch` bring."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from mlproj.provenance import history, snapshot, travel
+
+RUN = "0123456789abcdef0123456789abcdef"
+
+
+def git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def committed(root: Path, name: str) -> str:
+    (root / name).write_text(f"{name}\n")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", name)
+    return git(root, "rev-parse", "HEAD")
+
+
+def refs(root: Path) -> dict[str, str]:
+    said = git(root, "for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    return dict(line.split(" ") for line in said)
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub.git")
+    return tmp_path / "hub.git"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A repository as `mlproj new` leaves it: no remote yet, and a run that was kept."""
+    git(tmp_path, "init", "-q", "-b", "main", "work")
+    root = tmp_path / "work"
+    head = committed(root, "code.py")
+    travel.set_up(root)
+    snapshot.keep(root, RUN, head)
+    snapshot.keep(root, f"{snapshot.STARTED}1", head)
+    snapshot.anchor(root, RUN, head)
+    return root
+
+
+def test_a_plain_push_brings_branch_snapshots_and_tags_once_there_is_a_remote(work: Path, hub: Path) -> None:
+    git(work, "remote", "add", "origin", str(hub))
+    git(work, "push")
+    assert refs(hub).keys() == {
+        "refs/heads/main",
+        f"refs/mlproj/runs/{RUN}",
+        f"refs/tags/mlproj/run/{RUN}",
+    }
+    assert travel.look(work) == travel.Travel(remotes=("origin",), lacking=())
+
+
+def test_a_plain_push_goes_on_pushing_the_current_branch_only(work: Path, hub: Path) -> None:
+    git(work, "remote", "add", "origin", str(hub))
+    git(work, "push")
+    before = refs(hub)["refs/heads/main"]
+    committed(work, "more.py")
+    git(work, "switch", "-qc", "idea")
+    git(work, "push")
+    assert refs(hub)["refs/heads/main"] == before
+    assert refs(hub)["refs/heads/idea"] == refs(work)["refs/heads/idea"]
+    git(work, "push", "origin", "main")
+    assert refs(hub)["refs/heads/main"] == refs(work)["refs/heads/main"]
+
+
+def test_an_outcome_that_was_kept_anew_takes_the_place_of_the_one_before(work: Path, hub: Path) -> None:
+    git(work, "remote", "add", "origin", str(hub))
+    git(work, "push")
+    later = committed(work, "more.py")
+    snapshot.keep(work, RUN, later)
+    snapshot.anchor(work, RUN, later)
+    git(work, "push")
+    assert refs(hub)[f"refs/mlproj/runs/{RUN}"] == refs(hub)[f"refs/tags/mlproj/run/{RUN}"] == later
+
+
+def test_a_fetch_that_prunes_brings_the_runs_of_others_and_takes_none_of_ours(
+    work: Path, hub: Path, tmp_path: Path
+) -> None:
+    git(work, "remote", "add", "origin", str(hub))
+    git(work, "push")
+    git(tmp_path, "clone", "-q", str(hub), "other")
+    other = tmp_path / "other"
+    assert travel.set_up(other) == ("origin",)
+    theirs = snapshot.keep(other, "fedcba98", git(other, "rev-parse", "HEAD")).rpartition("/")[2]
+    git(other, "push")
+    git(work, "push", str(hub), f":refs/mlproj/runs/{RUN}")
+    git(work, "fetch", "--prune")
+    assert refs(work).keys() >= {f"refs/mlproj/runs/{RUN}", f"refs/mlproj/fetched/{theirs}"}
+    assert snapshot.outcome(work, theirs) is not None
+    assert {RUN, theirs} <= history.kept_runs(work).keys()
+
+
+def test_a_remote_of_another_name_is_seen_to_and_origin_is_no_ghost(work: Path, hub: Path) -> None:
+    git(work, "remote", "add", "team", str(hub))
+    assert travel.look(work).lacking == ("team",)
+    assert travel.set_up(work) == ("team",)
+    assert travel.set_up(work) == ()
+    assert git(work, "remote") == "team"
+    git(work, "fetch", "--all")
+    git(work, "push", "team")
+    assert f"refs/mlproj/runs/{RUN}" in refs(hub)
+
+
+def test_refspecs_of_the_user_s_own_stay_and_count(work: Path, hub: Path) -> None:
+    git(work, "remote", "add", "origin", str(hub))
+    git(work, "remote", "rename", "origin", "mirror")
+    git(work, "config", "--add", "remote.mirror.push", "refs/heads/main:refs/heads/trunk")
+    travel.set_up(work)
+    git(work, "push", "mirror")
+    assert refs(hub).keys() == {
+        "refs/heads/trunk",
+        f"refs/mlproj/runs/{RUN}",
+        f"refs/tags/mlproj/run/{RUN}",
+    }
+
+
+def test_where_git_is_told_to_push_otherwise_nothing_is_changed_and_it_is_said(
+    tmp_path: Path, hub: Path
+) -> None:
+    git(tmp_path, "clone", "-q", str(hub), "work")
+    git(tmp_path / "work", "config", "push.default", "nothing")
+    assert travel.set_up(tmp_path / "work") == ()
+    found = travel.look(tmp_path / "work")
+    assert found.lacking == ("origin",)
+    assert "`push.default` is `nothing`" in found.hindered
