@@ -9,16 +9,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.hooks.started import HOOKS, NAMES, hook, lines
 from tests.support import REPOSITORY
 
-HOOKS = REPOSITORY / "template" / "project" / "hooks"
-
-
-def hook(name: str, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, HOOKS / f"{name}.py", *args], cwd=cwd, capture_output=True, text=True, check=False
-    )
+# What only reads YAML cannot do without a reader of it.
+NEED_YAML = ["decision_records", "dvc_lock", "scoping_document"]
 
 
 def test_a_file_too_large_for_git_is_refused_with_what_to_do(tmp_path: Path) -> None:
@@ -38,26 +35,28 @@ def test_a_merge_marker_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "b.md").write_text("Title\n=======\n\n>>>> quoted\n")
     done = hook("merge_markers", "a.py", "b.md", cwd=tmp_path)
     assert done.returncode == 1
-    assert [line.split(": ")[0] for line in done.stdout.splitlines()] == ["a.py:2", "a.py:4"]
+    assert lines(done.stdout) == ["a.py:2", "a.py:4"]
 
 
 @pytest.mark.parametrize(
-    ("name", "good", "bad"),
+    ("name", "good", "bad", "line"),
     [
-        ("a.toml", "x = 1\n", "x = \n"),
-        ("a.json", "{}\n", "{,}\n"),
-        ("a.ipynb", "{}\n", "{\n"),
-        ("a.yaml", "x: !custom 1\n---\ny: 2\n", "x: [1\n"),
-        ("a.yml", "x: 1\n", "x: 1\n y: 2\n"),
+        ("a.toml", "x = 1\n", "y = 1\nx = \n", 2),
+        ("a.json", "{}\n", "{\n,}\n", 2),
+        ("a.ipynb", "{}\n", "{\n", 2),
+        ("a.yaml", "x: !custom 1\n---\ny: 2\n", "x: [1\n", 1),
+        ("a.yml", "x: 1\n", "x: 1\n y: 2\n", 2),
     ],
 )
-def test_a_file_that_does_not_parse_is_refused(tmp_path: Path, name: str, good: str, bad: str) -> None:
+def test_a_file_that_does_not_parse_is_refused_with_the_line(
+    tmp_path: Path, name: str, good: str, bad: str, line: int
+) -> None:
     (tmp_path / name).write_text(good)
     assert hook("valid_files", name, cwd=tmp_path).returncode == 0
     (tmp_path / name).write_text(bad)
     done = hook("valid_files", name, cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stdout.startswith(f"{name}: ")
+    assert done.stdout.startswith(f"{name}:{line}: does not parse: ")
     assert len(done.stdout.splitlines()) == 1
 
 
@@ -79,7 +78,7 @@ def notebook(*, outputs: bool) -> str:
             "source": ["print(1)"],
         },
     ]
-    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}, indent=1)
 
 
 def test_a_notebook_with_outputs_is_refused_and_cleared_only_when_asked(tmp_path: Path) -> None:
@@ -88,6 +87,9 @@ def test_a_notebook_with_outputs_is_refused_and_cleared_only_when_asked(tmp_path
     done = hook("notebook_outputs", "a.ipynb", cwd=tmp_path)
     assert done.returncode == 1
     assert "--clear 'a.ipynb'" in done.stdout
+    (line,) = lines(done.stdout)
+    number = int(line.removeprefix("a.ipynb:"))
+    assert '"execution_count": 3' in path.read_text().splitlines()[number - 1]
     assert path.read_text() == notebook(outputs=True)
 
     assert hook("notebook_outputs", "--clear", "a.ipynb", cwd=tmp_path).returncode == 0
@@ -162,10 +164,33 @@ def test_the_published_hooks_are_the_generated_ones() -> None:
         assert os.access(HOOKS / name, os.X_OK)
 
 
-@pytest.mark.parametrize("name", ["large_files", "merge_markers", "valid_files", "notebook_outputs"])
-def test_a_hook_imports_the_standard_library_only(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hook_imports_the_standard_library_only_or_says_what_it_lacks(name: str, tmp_path: Path) -> None:
     # `-S` leaves installed packages out.
     done = subprocess.run(
-        [sys.executable, "-S", "-E", HOOKS / f"{name}.py"], cwd=tmp_path, capture_output=True, check=False
+        [sys.executable, "-S", "-E", HOOKS / f"{name}.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    if name in NEED_YAML:
+        assert done.returncode == 1, "a check that cannot look must not let everything pass"
+        assert f"PyYAML is not installed for `{sys.executable}`: install it" in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+
+
+def test_the_same_hooks_are_offered_to_every_repository_and_used_in_generated_ones() -> None:
+    published = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text(encoding="utf-8"))
+    config = (HOOKS.parent / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    local = yaml.safe_load(config)["repos"][0]["hooks"]
+    looks = ("id", "name", "files", "types", "types_or", "pass_filenames", "require_serial")
+    assert [{key: each.get(key) for key in looks} for each in published] == [
+        {key: each.get(key) for key in looks} for each in local if not each["id"].startswith("ruff")
+    ]
+    assert [each["entry"] for each in published] == [
+        each["entry"].removeprefix("hooks/run python ") for each in local if "python" in each["entry"]
+    ]
+    assert sorted(each["entry"] for each in published) == [f"hooks/{name}.py" for name in NAMES]

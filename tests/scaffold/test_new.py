@@ -53,7 +53,7 @@ def test_what_was_rendered_is_recorded(made: Path) -> None:
     for path, file in lock.base(made).items():
         assert (made / path).read_bytes() == file.content
         assert kept.files[path].sha256 == hashlib.sha256(file.content).hexdigest()
-    assert (made / lock.BASE).stat().st_size < 60_000
+    assert (made / lock.BASE).stat().st_size < 90_000
     project = tomllib.loads((made / "mlproj.toml").read_text())["project"]
     assert project["id"] == kept.inputs.project_id
     assert project["python"] == sys.executable
@@ -167,6 +167,19 @@ def test_a_commit_is_checked_with_nothing_activated_and_without_mlproj(made: Pat
     done = commit()
     assert done.returncode == 1
     assert "big.bin: 1,074 KB is more than git should hold" in done.stdout + done.stderr
+    (made / "big.bin").unlink()
+
+    pointer, scoping = made / "data" / "raw" / "visits.csv.dvc", made / "docs" / "scoping.md"
+    said = pointer.read_text()
+    pointer.write_text(said.replace("md5: ", "md5: 0", 1))
+    scoping.write_text(scoping.read_text().replace("automation: TODO", "automation: ful", 1))
+    done = commit()
+    assert done.returncode == 1
+    assert "data/raw/visits.csv.dvc:2: raw data are never changed" in done.stdout + done.stderr
+    assert "`automation` cannot be `ful`: write one of" in done.stdout + done.stderr
+    scoping.write_text(scoping.read_text().replace("automation: ful", "automation: full", 1))
+    plain["SKIP"] = "raw-data"
+    assert commit().returncode == 0
 
 
 def test_every_file_generated_passes_the_repository_s_own_hooks(made: Path) -> None:

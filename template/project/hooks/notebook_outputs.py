@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+OUTPUT = re.compile(r"""\"outputs\":\s*\[\s*(?=[^\s\]])|\"execution_count\":\s*(?=\d)""")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,10 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     found = False
     for path in args.files:
         try:
-            notebook = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8")
+            notebook = json.loads(text)
         except (OSError, ValueError) as error:
             found = True
-            print(f"{path}: not a notebook: {error}")
+            print(f"{path}:{getattr(error, 'lineno', 1)}: not a notebook: {error}")
             continue
         cells = [cell for cell in notebook.get("cells", []) if _has_outputs(cell)]
         if not cells:
@@ -41,10 +45,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         else:
             found = True
             print(
-                f"{path}: {len(cells)} cells have outputs; run "
-                f"`hooks/run python hooks/notebook_outputs.py --clear '{path}'` and add it again"
+                f"{path}:{_line(text)}: {len(cells)} cells have outputs; "
+                f"run `{_runner()}{sys.argv[0]} --clear '{path}'` and add it again"
             )
     return int(found)
+
+
+def _line(text: str) -> int:
+    """The line of the first output, or of the first count of an execution."""
+    first = OUTPUT.search(text)
+    return text.count("\n", 0, first.end()) + 1 if first else 1
+
+
+def _runner() -> str:
+    return "hooks/run python " if Path("hooks/run").is_file() else ""
 
 
 def _has_outputs(cell: dict[str, Any]) -> bool:

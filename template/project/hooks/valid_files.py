@@ -8,9 +8,8 @@ YAML is read when PyYAML is installed, as it is in the project's environment; wi
 
 from __future__ import annotations
 
-import json
+import re
 import sys
-import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -26,8 +25,27 @@ def main(argv: Sequence[str] | None = None) -> int:
             parse(path.read_text(encoding="utf-8"))
         except ValueError as error:
             failed = True
-            print(f"{path}: {' '.join(str(error).split())}")
+            print(f"{path}:{_line(error)}: does not parse: {' '.join(str(error).split())}")
     return int(failed)
+
+
+def _line(error: ValueError) -> int:
+    """The line that the message names; 1 where it names none, as TOML's at the end of a file."""
+    found = re.search(r"\bline (\d+)", str(error))
+    return int(found[1]) if found else 1
+
+
+# Each parser is imported for files of its kind only: a commit waits for all of them else.
+def _parse_json(text: str) -> None:
+    import json
+
+    json.loads(text)
+
+
+def _parse_toml(text: str) -> None:
+    import tomllib
+
+    tomllib.loads(text)
 
 
 def _parse_yaml(text: str) -> None:
@@ -44,10 +62,10 @@ def _parse_yaml(text: str) -> None:
         raise ValueError(str(error)) from None
 
 
-PARSERS: dict[str, Callable[[str], object]] = {
-    ".toml": tomllib.loads,
-    ".json": json.loads,
-    ".ipynb": json.loads,
+PARSERS: dict[str, Callable[[str], None]] = {
+    ".toml": _parse_toml,
+    ".json": _parse_json,
+    ".ipynb": _parse_json,
     ".yaml": _parse_yaml,
     ".yml": _parse_yaml,
 }

@@ -1,0 +1,1 @@
+../template/project/hooks/decision_records.py

@@ -1,0 +1,1 @@
+../template/project/hooks/raw_data.py
