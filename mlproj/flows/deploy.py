@@ -13,7 +13,7 @@ from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.decisions import store as notebook
 from mlproj.decisions.record import Decision
 from mlproj.flows import evidence as gathering
-from mlproj.flows import serve
+from mlproj.flows import serve, wheelhouse
 from mlproj.lifecycle import deployment_gates
 from mlproj.lifecycle.check import Check, Outcome, listed
 from mlproj.lifecycle.evidence import Evidence
@@ -116,7 +116,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             version=number,
             automation=degree,
             defer_below=defer_below,
-            plan=pins,
+            plan={**pins, "package": version.digest},
             by=by,
         )
         record = _forced(project, deployment, closed, wish.force) if closed and wish.force else None
@@ -195,12 +195,13 @@ def _go_back(
     say: Callable[[str], None],
 ) -> Deployment:
     serve.ensure(project, settings.load(project), say=say)
+    known = store.version(before.version)
     began = store.begin(
         mode=Mode.FULL,
         version=before.version,
         automation=before.automation,
         defer_below=before.defer_below,
-        plan=before.plan,
+        plan={**before.plan, "package": known.digest if known is not None else None},
         by=by,
         back=why,
     )
@@ -355,7 +356,9 @@ def _add(
 ) -> Version:
     """A copy of the package outside the work tree, and the environment it runs in."""
     digest = package.digest(folder)
-    python = environments.python_for(project, serve.wanted(project, folder), say=say)
+    python = environments.python_for(
+        project, serve.wanted(project, folder), say=say, house=wheelhouse.house(project)
+    )
     kept = versions.keep(project.home, number, folder)
     version = Version(
         number=number,

@@ -17,13 +17,14 @@ def export(project: Project, stream: TextIO, *, since: str | None, until: str | 
         project.home,
         stream,
         model=project.model,
-        since=_id_at(since, "--since") or 0,
-        until=_id_at(until, "--until"),
+        since=id_at(since, "--since") or 0,
+        until=id_at(until, "--until"),
         postgres=project.postgres,
     )
 
 
-def _id_at(text: str | None, option: str) -> int | None:
+def id_at(text: str | None, option: str) -> int | None:
+    """The first id that a prediction of that time can have; None of none. Raises ConfigError for no time."""
     if text is None:
         return None
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mlproj.base import lock
 from mlproj.base.errors import ConfigError, MlprojError
+from mlproj.flows import wheelhouse
 from mlproj.project import Project
 from mlproj.provenance import snapshot
 from mlproj.serving import admin, environments, package, store, versions
@@ -32,8 +33,13 @@ def wanted(project: Project, folder: Path) -> Wanted:
         lock=found.environment.lock,
         lock_sha256=found.environment.lock_sha256,
         python=found.environment.python,
-        commit=snapshot.outcome(project.root, found.run_id),
+        commit=outcome(project, found.run_id),
     )
+
+
+def outcome(project: Project, run: str) -> str | None:
+    """The commit that was kept for a run."""
+    return snapshot.outcome(project.root, run)
 
 
 def prepare(project: Project, postgres: str | None, version: Version, *, say: Callable[[str], None]) -> Place:
@@ -43,7 +49,9 @@ def prepare(project: Project, postgres: str | None, version: Version, *, say: Ca
     """
     with store.open(project.home, postgres) as opened:
         folder = versions.fetch(opened, project.home, version)
-        python = environments.python_for(project, wanted(project, folder), say=say)
+        python = environments.python_for(
+            project, wanted(project, folder), say=say, house=wheelhouse.house(project)
+        )
         place = Place(version=version.number, digest=version.digest, folder=folder, python=python)
         opened.settle(place)
     return place

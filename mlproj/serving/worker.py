@@ -2,12 +2,13 @@
 Serve one version of a model on a Unix socket, in that version's own Python.
 
     PYTHON -P worker.py PACKAGE --socket PATH [--digest SHA256] [--engine NAME] [--max-rows N] [--memory-mb N]
-                        [--background]
+                        [--background] [--even-if-different]
 
 This file is run by path and needs nothing but the standard library; with msgspec, requests are read several
 times faster. It refuses a package of which a single byte differs from what `package.json` says (and, with
 --digest, a `package.json` other than the one deployed), before anything in it is imported, and one whose
-engine does not answer what the original answered when packaged.
+engine does not answer what the original answered when packaged; with --even-if-different, that is only said
+when it is ready, for somebody who wants to know by how much it differs.
 """
 
 from __future__ import annotations
@@ -96,6 +97,10 @@ class Engine(Protocol):
 
 class NotReadyError(Exception):
     """This package cannot be served; the message names what is wrong."""
+
+
+class DifferentError(NotReadyError):
+    """The engine does not answer a recorded row as it was answered at packaging."""
 
 
 class ModelError(Exception):
@@ -1009,7 +1014,7 @@ def warm_up(server: Server, package: dict[str, Any]) -> None:
 
 
 def compare(server: Server, recorded: dict[str, Any]) -> int:
-    """How many recorded rows the engine answers as the original did; NotReadyError if one is different."""
+    """How many recorded rows the engine answers as the original did; DifferentError if one is different."""
     rows = recorded["rows"]
     if not rows:
         return 0
@@ -1022,12 +1027,12 @@ def compare(server: Server, recorded: dict[str, Any]) -> int:
 
     for at, (given, wanted) in enumerate(zip(answers.labels, recorded["labels"], strict=True)):
         if not (same(given, wanted) if numbers else given == wanted):
-            raise NotReadyError(f"recorded row {at} was predicted {wanted!r}, this engine says {given!r}")
+            raise DifferentError(f"recorded row {at} was predicted {wanted!r}, this engine says {given!r}")
     if recorded.get("probabilities") is not None and answers.probabilities is not None:
         pairs = zip(answers.probabilities, recorded["probabilities"], strict=True)
         for at, (chances, before) in enumerate(pairs):
             if not all(map(same, chances, before)):
-                raise NotReadyError(
+                raise DifferentError(
                     f"recorded row {at} had probabilities {before}, this engine says {chances}"
                 )
     return len(rows)
@@ -1160,8 +1165,12 @@ def prepare(options: argparse.Namespace) -> tuple[Server, dict[str, Any]]:
     limit(options.memory_mb, options.background)
     server = Server(package, load(folder, package, name), options.max_rows)
     warm_up(server, package)
-    compared = compare(server, package["recorded"])
-    return server, {"engine": name, "compared": compared}
+    try:
+        return server, {"engine": name, "compared": compare(server, package["recorded"])}
+    except DifferentError as error:
+        if not options.even_if_different:
+            raise
+        return server, {"engine": name, "compared": 0, "differs": str(error)}
 
 
 def main() -> int:
@@ -1174,6 +1183,7 @@ def main() -> int:
     parser.add_argument("--max-rows", type=int, default=1000)
     parser.add_argument("--memory-mb", type=int)
     parser.add_argument("--background", action="store_true")
+    parser.add_argument("--even-if-different", action="store_true")
     options = parser.parse_args()
     options.max_rows = min(options.max_rows, 65535)  # what a frame's count of rows can hold
 
