@@ -239,7 +239,8 @@ class Channel:
         link.batch = (link.batch + 1) & 0xFFFFFFFF
         link.sent_at = time.monotonic()
         link.deadline = link.sent_at + self.timeout_s
-        link.transport.write(frames.encode(link.batch, [(one.kind, one.extra, one.body) for one in asked]))
+        requests = [(one.ask.kind, one.ask.extra, one.body) for one in asked]
+        link.transport.write(frames.encode(link.batch, requests))
 
     def _send_soon(self, answered: int, took_s: float) -> None:
         """The next frame: at once, or when the callers of the last one are back, or have had their time."""

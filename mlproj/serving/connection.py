@@ -2,7 +2,8 @@
 One client's connection: HTTP/1.1 read by httptools, answered in order, each answer with one write.
 
 A request for a prediction costs no task and no timer: callbacks hand its raw body to the desk, and the desk
-calls `respond`. Requests sent before the last one was answered (pipelining) wait for their turn.
+calls `respond`. Requests sent before the last one was answered (pipelining) wait for their turn. Clients
+send the same head again and again, and one that is known byte for byte is not parsed again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import httptools
+
+from mlproj.serving.exchange import Ask
 
 if TYPE_CHECKING:
     from mlproj.serving.front import Front
@@ -28,10 +31,12 @@ _MOST_PIPELINED = 16
 _STATUS = {int(one): b"HTTP/1.1 %d %b\r\n" % (one, one.phrase.encode()) for one in HTTPStatus}
 _LENGTH = b"Content-Length: %d\r\n\r\n"
 _CLOSE = b"Connection: close\r\n"
+_HEAD_ENDS = b"\r\n\r\n"
 
 
 class Request(NamedTuple):
-    """A request as it arrived. `refused` is the status of one that was not read to its end."""
+    """A request as it arrived. `refused` is the status of one that was not read to its end; `head` are the
+    bytes before its body, without the empty line, if it came in one piece and nothing else with it."""
 
     method: bytes
     url: bytes
@@ -39,6 +44,7 @@ class Request(NamedTuple):
     body: bytes
     keep_alive: bool
     refused: int = 0
+    head: bytes | None = None
 
 
 class Connection(asyncio.Protocol):
@@ -56,10 +62,12 @@ class Connection(asyncio.Protocol):
         "_is_head",
         "_keep_alive",
         "_kept",
+        "_opening",
         "_owes_continue",
         "_parser",
         "_partial",
         "_paused",
+        "_rest",
         "_size",
         "_transport",
         "_url",
@@ -74,6 +82,9 @@ class Connection(asyncio.Protocol):
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._url = b""
+        # The head of the request whose first byte came last, and what came with it.
+        self._opening: bytes | None = None
+        self._rest = b""
         # Bytes of the body that is being read, of all that wait for their answers, of the one answered now.
         self._size = 0
         self._kept = 0
@@ -113,6 +124,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._opening = None
+        if not self._busy and not self._partial:
+            head, end, rest = data.partition(_HEAD_ENDS)
+            if end:
+                ask = self._front.heads.find(head, len(rest))
+                if ask is not None:
+                    self._start_known(ask, rest)
+                    return
+                self._opening, self._rest = head, rest
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -123,6 +143,7 @@ class Connection(asyncio.Protocol):
             if not self._deaf:
                 self._refuse(400)
             return
+        self._rest = b""
         if self._in_head:
             # A head that does not end is not shown to on_header.
             self._head += len(data)
@@ -203,7 +224,14 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         self._kept += self._size
         self._size = 0
-        request = Request(parser.get_method(), self._url, self._headers, whole, parser.should_keep_alive())
+        request = Request(
+            parser.get_method(),
+            self._url,
+            self._headers,
+            whole,
+            parser.should_keep_alive(),
+            head=self._opening if whole == self._rest else None,
+        )
         self._body = []
         self._partial = False
         self._owes_continue = False
@@ -218,13 +246,13 @@ class Connection(asyncio.Protocol):
             return
         front = self._front
         keep_alive = self._keep_alive and not front.is_draining
-        head = _STATUS[status] + front.date + headers
-        if not keep_alive:
-            head += _CLOSE
-        head += _LENGTH % len(body)
-        transport.write(head if self._is_head else head + body)
+        closes = b"" if keep_alive else _CLOSE
+        length = _LENGTH % len(body)
+        shown = b"" if self._is_head else body
+        transport.write(b"".join((_STATUS[status], front.date, headers, closes, length, shown)))
         self._busy = False
-        self._release(self._answering)
+        if self._answering:
+            self._release(self._answering)
         if keep_alive:
             self.deadline = time.monotonic() + (SLOW_S if self._paused or self._partial else IDLE_S)
             if self._owes_continue:
@@ -280,6 +308,16 @@ class Connection(asyncio.Protocol):
         self._keep_alive = request.keep_alive
         self.deadline = 0.0
         self._front.handle(self, request)
+
+    def _start_known(self, ask: Ask, body: bytes) -> None:
+        """A request whose head was read before. One piece is at most 64 kB, so that these bodies, of all
+        connections together, need no account."""
+        self._busy = True
+        self._answering = 0
+        self._is_head = False
+        self._keep_alive = True
+        self.deadline = 0.0
+        self._front.predict(self, ask, body)
 
     def _refuse(self, status: int) -> None:
         """No more of this client is read; it is told why when its turn comes."""

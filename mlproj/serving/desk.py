@@ -11,16 +11,15 @@ import asyncio
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 from mlproj.serving import answers, ids, recording
 from mlproj.serving.channel import Channel, Failure
 from mlproj.serving.control import Settings
-from mlproj.serving.exchange import Client, Exchange
+from mlproj.serving.exchange import Ask, Client, Exchange
 from mlproj.serving.frames import Answer, Kind
 from mlproj.serving.log import Writer
 from mlproj.serving.metrics import Metrics
-from mlproj.serving.naming import Namer, UnusableName
+from mlproj.serving.naming import Namer, UnusableName, of_headers
 from mlproj.serving.record import STAND_IN, Record
 from mlproj.serving.routing import Automation, Route, Table
 
@@ -29,6 +28,8 @@ _PRIMARY_BYTES = 64 << 20
 _SHADOW_BYTES = 16 << 20
 _CONNECT_WAIT_S = 1.0
 _POLL_S = 0.005
+# To look a member up in its class takes longer than to compare it.
+_PREDICT, _SHADOW, _PARTIAL = Kind.PREDICT, Automation.SHADOW, Automation.PARTIAL
 
 # Who is said to have answered when nobody could.
 _NOBODY = Route(
@@ -43,16 +44,6 @@ _NOBODY = Route(
     socket=None,
     engine="",
 )
-
-
-class Ready(NamedTuple):
-    """An answer that waits for its record; `copied` when a shadow shall see the request too."""
-
-    exchange: Exchange
-    status: int
-    headers: bytes
-    body: bytes
-    copied: bool = False
 
 
 class Desk:
@@ -147,65 +138,42 @@ class Desk:
 
     # From the caller to the worker.
 
-    def predict(
-        self,
-        client: Client,
-        path: str,
-        kind: Kind,
-        body: bytes,
-        headers: dict[bytes, bytes],
-        *,
-        extra: int = 0,
-        version: int | None = None,
-    ) -> None:
-        """Take one request; `client` is answered later, once. `version` is one the caller asked for."""
+    def predict(self, client: Client, ask: Ask, body: bytes) -> None:
+        """Take one request; `client` is answered later, once."""
         self.metrics.in_flight += 1
-        exchange = self._new(client, path, kind, body)
-        exchange.extra = extra
-        exchange.many = kind == Kind.PREDICT and body.lstrip()[:1] == b"["
-        try:
-            if kind == Kind.PREDICT:
-                named = self._namer.of_body(headers, body, many=exchange.many)
-            else:
-                named = self._namer.of_headers(headers)
-        except UnusableName as error:
-            self._refuse(exchange, 400, "bad_request", str(error))
-            return
-        exchange.request_id, exchange.entity, exchange.entities = named
+        exchange = Exchange(client, ask, body, self.table.primary or _NOBODY)
+        exchange.request_id, exchange.entity = ask.request_id or "", ask.entity
+        if ask.kind == _PREDICT:
+            exchange.many = body.lstrip()[:1] == b"["
+            try:
+                exchange.request_id, exchange.entity, exchange.entities = self._namer.of_body(
+                    body, ask.request_id, ask.entity, many=exchange.many
+                )
+            except UnusableName as error:
+                exchange.request_id = exchange.request_id or self._namer.new_id()
+                self._refuse(exchange, 400, "bad_request", str(error))
+                return
+        elif ask.request_id is None:
+            exchange.request_id = self._namer.new_id()
         if not self._log_holds:
             # What cannot be logged is not predicted; the record of this refusal tries the log again.
             self._refuse(exchange, 503, "log_failed", "predictions cannot be logged at the moment")
             return
-        self._ask(exchange, self._draw(exchange) if version is None else self.table.version(version))
+        self._ask(exchange, self._draw(exchange) if ask.version is None else self.table.version(ask.version))
 
     def refuse(
         self, client: Client, path: str, status: int, code: str, message: str, headers: dict[bytes, bytes]
     ) -> None:
         """Log and answer a request for a prediction that got no further than its head."""
         self.metrics.in_flight += 1
-        exchange = self._new(client, path, Kind.PREDICT, b"")
+        exchange = Exchange(client, Ask(path, _PREDICT), b"", self.table.primary or _NOBODY)
+        request_id = None
         try:
-            exchange.request_id, exchange.entity, _ = self._namer.of_headers(headers)
+            request_id, exchange.entity = of_headers(headers)
         except UnusableName as error:
             message = f"{message}; {error}"
+        exchange.request_id = request_id or self._namer.new_id()
         self._refuse(exchange, status, code, message)
-
-    def _new(self, client: Client, path: str, kind: Kind, body: bytes) -> Exchange:
-        return Exchange(
-            client,
-            path,
-            kind,
-            0,
-            body,
-            "",
-            None,
-            False,
-            time.time_ns() // 1000,
-            time.monotonic(),
-            self.table.primary or _NOBODY,
-            # Until it is drawn, no chance brought it to a version, and its record must not count as if.
-            0.0,
-        )
 
     def _draw(self, exchange: Exchange) -> Route | None:
         """The version that falls to this request."""
@@ -246,12 +214,13 @@ class Desk:
         now = time.monotonic()
         self.metrics.batch(exchanges[0].route.version, len(exchanges))
         records: list[Record] = []
-        ready: list[Ready] = []
+        ready: list[Exchange] = []
         for exchange, answer in zip(exchanges, found, strict=True):
             latency_us = int((now - exchange.began) * 1e6)
             try:
                 if answer.status == 200:
-                    ready.append(self._predicted(exchange, answer, latency_us, records))
+                    self._predicted(exchange, answer, latency_us, records)
+                    ready.append(exchange)
                 else:
                     self._not_predicted(exchange, answer, latency_us, records, ready)
             except (ValueError, IndexError):
@@ -264,9 +233,10 @@ class Desk:
         for exchange in exchanges:
             self._fail(exchange, failure)
 
-    def _predicted(self, exchange: Exchange, answer: Answer, latency_us: int, records: list[Record]) -> Ready:
+    def _predicted(self, exchange: Exchange, answer: Answer, latency_us: int, records: list[Record]) -> None:
         route, metrics = exchange.route, self.metrics
-        is_predict = exchange.kind == Kind.PREDICT
+        is_predict = exchange.ask.kind == _PREDICT
+        is_copy = exchange.client is None
         made: list[Record] = []
         parts: list[bytes] = []
         decisions: list[bytes] = []
@@ -275,7 +245,7 @@ class Desk:
             number = self._ids.new()
             decision = answers.decide(route, row)
             made.append(recording.of_row(exchange, number, index, row, decision, latency_us, exchange.note))
-            if exchange.client is None:
+            if is_copy:
                 continue
             if row.unseen:
                 metrics.unseen.update(row.unseen.decode().split("\x1f"))
@@ -291,28 +261,33 @@ class Desk:
             number = self._ids.new()
             first = ids.text(number)
             made.append(recording.of_attempt(exchange, number, 200, latency_us, "no rows"))
-        if exchange.client is None:
+        if is_copy:
             metrics.shadow_answers[route.version, 200] += 1
             records += made
-            return Ready(exchange, 200, b"", b"")
-        status, body = 200, answer.body
-        headers = answers.JSON + answers.headers(exchange, first)
+            return
+        status, told = 200, answer.body
+        headers = answers.headers(exchange, first)
         if is_predict:
-            body = answers.predictions(parts, many=exchange.many)
-        elif route.automation is Automation.SHADOW:
+            told = answers.predictions(parts, many=exchange.many)
+        elif route.automation is _SHADOW:
             status = 409
-            body = _error(
+            told = _error(
                 exchange,
                 "recorded_only",
                 "the prediction was recorded and is not told: automation is `shadow`",
             )
-        elif route.automation is Automation.PARTIAL:
+        elif route.automation is _PARTIAL:
             headers += answers.decision_header(decisions)
         records += made
-        return Ready(exchange, status, headers, body, True)
+        exchange.status, exchange.headers, exchange.told, exchange.copied = status, headers, told, True
 
     def _not_predicted(
-        self, exchange: Exchange, answer: Answer, latency_us: int, records: list[Record], ready: list[Ready]
+        self,
+        exchange: Exchange,
+        answer: Answer,
+        latency_us: int,
+        records: list[Record],
+        ready: list[Exchange],
     ) -> None:
         number = self._ids.new()
         said = answers.error_summary(answer.body)
@@ -320,8 +295,9 @@ class Desk:
         if exchange.client is None:
             self.metrics.shadow_answers[exchange.route.version, answer.status] += 1
         elif answer.status < 500 or not self._fall_back(exchange, "model_error"):
-            headers = answers.JSON + answers.headers(exchange, ids.text(number))
-            ready.append(Ready(exchange, answer.status, headers, answer.body, True))
+            exchange.status, exchange.told, exchange.copied = answer.status, answer.body, True
+            exchange.headers = answers.headers(exchange, ids.text(number))
+            ready.append(exchange)
 
     def _fail(self, exchange: Exchange, failure: Failure) -> None:
         if exchange.client is None:
@@ -336,10 +312,11 @@ class Desk:
 
     def _refuse(self, exchange: Exchange, status: int, code: str, message: str) -> None:
         record = self._attempt(exchange, status, f"{code}: {message}")
-        headers = answers.JSON + answers.headers(exchange, ids.text(record.id))
+        exchange.headers = answers.headers(exchange, ids.text(record.id))
         if status == 503:
-            headers += answers.RETRY
-        self._log([record], [Ready(exchange, status, headers, _error(exchange, code, message))])
+            exchange.headers += answers.RETRY
+        exchange.status, exchange.told = status, _error(exchange, code, message)
+        self._log([record], [exchange])
 
     def _attempt(self, exchange: Exchange, status: int, error: str) -> Record:
         latency_us = int((time.monotonic() - exchange.began) * 1e6)
@@ -350,7 +327,7 @@ class Desk:
 
     # From the log to the caller.
 
-    def _log(self, records: list[Record], ready: list[Ready]) -> None:
+    def _log(self, records: list[Record], ready: list[Exchange]) -> None:
         if not records:
             return
         if self.writer.healthy or self.settings.log_policy != "degrade":
@@ -360,7 +337,7 @@ class Desk:
         self.writer.submit(records, partial(self._logged, [], len(records), time.monotonic()))
         self._respond(ready)
 
-    def _logged(self, ready: list[Ready], count: int, since: float, error: Exception | None) -> None:
+    def _logged(self, ready: list[Exchange], count: int, since: float, error: Exception | None) -> None:
         metrics = self.metrics
         metrics.commits.add(time.monotonic() - since)
         if error is not None:
@@ -368,27 +345,28 @@ class Desk:
             if self.settings.log_policy == "degrade":
                 metrics.unlogged += count
             else:
-                ready = [_untold(one.exchange) for one in ready]
+                for exchange in ready:
+                    _withdraw(exchange)
         self._respond(ready)
 
-    def _respond(self, ready: list[Ready]) -> None:
+    def _respond(self, ready: list[Exchange]) -> None:
         now = time.monotonic()
         metrics = self.metrics
-        for exchange, status, headers, body, _ in ready:
+        for exchange in ready:
             client = exchange.client
             if client is None:
                 continue
             exchange.client = None
-            route = exchange.route
+            route, path, status = exchange.route, exchange.ask.path, exchange.status
             metrics.in_flight -= 1
-            metrics.requests[exchange.path, status, route.version, route.role] += 1
-            metrics.duration(exchange.path, now - exchange.began)
-            client.respond(status, headers, body)
+            metrics.requests[path, status, route.version, route.role] += 1
+            metrics.duration(path, now - exchange.began)
+            client.respond(status, exchange.headers, exchange.told)
         shadow = self.table.shadow
         if shadow is not None:
-            for one in ready:
-                if one.copied:
-                    self._copy(one.exchange, shadow)
+            for exchange in ready:
+                if exchange.copied:
+                    self._copy(exchange, shadow)
 
     def _copy(self, exchange: Exchange, shadow: Route) -> None:
         channel = self.channel_of(shadow)
@@ -398,15 +376,16 @@ class Desk:
 
 
 def _error(exchange: Exchange, code: str, message: str) -> bytes:
-    return answers.error(code, message, is_v2=exchange.path.startswith("/v2"))
+    return answers.error(code, message, is_v2=exchange.ask.path.startswith("/v2"))
 
 
-def _untold(exchange: Exchange) -> Ready:
-    """The answer without a record: it has no id, since none would be found by it."""
-    lines = answers.JSON + answers.RETRY
-    lines += b"X-Model-Version: %d\r\nX-Request-Id: %b\r\n" % (
-        exchange.route.version,
+def _withdraw(exchange: Exchange) -> None:
+    """Another answer for one without a record: it has no id, since none would be found by it."""
+    exchange.status, exchange.copied = 503, False
+    exchange.headers = b"%b%b%bX-Request-Id: %b\r\n" % (
+        answers.JSON,
+        answers.RETRY,
+        exchange.route.header,
         exchange.request_id.encode("latin-1", "replace"),
     )
-    body = _error(exchange, "log_failed", "the prediction could not be logged, so it is not given")
-    return Ready(exchange, 503, lines, body)
+    exchange.told = _error(exchange, "log_failed", "the prediction could not be logged, so it is not given")

@@ -14,11 +14,13 @@ from collections.abc import Callable
 from email.utils import formatdate
 from typing import NamedTuple
 
-from mlproj.serving import answers
+from mlproj.serving import answers, naming
 from mlproj.serving.connection import Connection, Request
 from mlproj.serving.control import Settings
 from mlproj.serving.desk import Desk
+from mlproj.serving.exchange import Ask
 from mlproj.serving.frames import Kind
+from mlproj.serving.heads import Heads
 
 MOST_CONNECTIONS = 2000
 # Of bodies that arrive or wait for their answers, over all connections.
@@ -52,6 +54,8 @@ class Front:
         self.held = 0
         self.is_draining = False
         self.connections: set[Connection] = set()
+        self.heads = Heads()
+        self.predict = desk.predict
         self._desk = desk
         self._other = other
         self._token: bytes | None = None
@@ -62,6 +66,7 @@ class Front:
     def apply(self, settings: Settings) -> None:
         """Let these settings hold from now on."""
         self.settings = settings
+        self.heads.forget()
         self._token = settings.token.encode() if settings.token is not None else None
         self._hot = {
             b"/predict": Hot("/predict", Kind.PREDICT),
@@ -177,9 +182,15 @@ class Front:
                 self._desk.refuse(connection, hot.label, 400, "bad_request", why, headers)
                 return
             extra = int(given)
-        self._desk.predict(
-            connection, hot.label, kind, request.body, headers, extra=extra, version=hot.version
-        )
+        try:
+            request_id, entity = naming.of_headers(headers)
+        except naming.UnusableName as error:
+            self._desk.refuse(connection, hot.label, 400, "bad_request", str(error), {})
+            return
+        ask = Ask(hot.label, kind, extra, hot.version, request_id, entity)
+        if request.head is not None and request.keep_alive:
+            self.heads.keep(request.head, headers, ask, len(request.body))
+        self.predict(connection, ask, request.body)
 
 
 _PATHS = {

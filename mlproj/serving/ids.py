@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 
 from mlproj.base.errors import ConfigError, MlprojError
 
@@ -50,9 +51,8 @@ class Generator:
 
     def new(self) -> int:
         now = (self._clock_ns() // 1_000_000 - EPOCH_MS) << _SEQUENCE_BITS
-        last = self._last + 1
-        last = max(last, now)
-        self._last = last
+        # A call of `max` would take as long as all the rest.
+        self._last = last = now if now > self._last else self._last + 1
         number = (last >> _SEQUENCE_BITS << _SHIFT) | self._node | (last & _LAST_SEQUENCE)
         if number > LARGEST:
             raise MlprojError("the clock is past 2089, where prediction ids end", hint="set the clock")
@@ -61,11 +61,15 @@ class Generator:
 
 def text(number: int) -> str:
     """The 13 characters of an id."""
+    return _millisecond(number >> 20) + _PAIRS[number >> 10 & 1023] + _PAIRS[number & 1023]
+
+
+@lru_cache(maxsize=64)  # ids come in bursts, whose members differ at their ends only
+def _millisecond(number: int) -> str:
+    """The first 9 characters."""
     pairs = _PAIRS
     return (
-        _ALPHABET[number >> 60]
-        + pairs[number >> 50 & 1023]
-        + pairs[number >> 40 & 1023]
+        _ALPHABET[number >> 40]
         + pairs[number >> 30 & 1023]
         + pairs[number >> 20 & 1023]
         + pairs[number >> 10 & 1023]

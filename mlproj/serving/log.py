@@ -29,8 +29,9 @@ Done = Callable[[Exception | None], object]
 
 _ROW = f"({', '.join('?' * len(COLUMNS))})"
 _INSERT = f"INSERT INTO prediction ({', '.join(COLUMNS)}) VALUES "
-# Rows a statement, largest first; SQLite takes 32,766 values, and each size is compiled once.
-_INSERTS = {size: _INSERT + ", ".join([_ROW] * size) for size in (256, 64, 16, 4, 1)}
+# By rows a statement, largest first; SQLite takes 32,766 values, and each size is compiled once. What waits
+# under load are a few dozen rows, which are one statement, however many.
+_INSERTS = {size: _INSERT + ", ".join([_ROW] * size) for size in (256, 64, *range(32, 0, -1))}
 _ROWS_A_COMMIT = 4096
 _TICK_S = 1.0
 # How long the segment of the day before stays open for requests that began before midnight.
@@ -260,10 +261,11 @@ class Writer:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 at = 0
-                for size, statement in _INSERTS.items():
-                    while len(rows) - at >= size:
-                        connection.execute(statement, list(chain.from_iterable(rows[at : at + size])))
-                        at += size
+                while left := len(rows) - at:
+                    size = left if left in _INSERTS else next(size for size in _INSERTS if size < left)
+                    values = list(chain.from_iterable(rows[at : at + size]))
+                    connection.execute(_INSERTS[size], values)
+                    at += size
                 connection.execute(segments.BATCH, (min(rows)[0], max(rows)[0]))
                 return
             except sqlite3.IntegrityError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from itertools import count
 from typing import Any, NamedTuple
@@ -35,6 +36,7 @@ class Namer:
         names: Any = msgspec.defstruct("Names", fields, rename={"entity": field})
         self._one: msgspec.json.Decoder[Any] = msgspec.json.Decoder(names)
         self._list: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[names])
+        self._key = json.dumps(field, ensure_ascii=False).encode()
         self._prefix = os.urandom(6).hex()
         self._count = count(1)
 
@@ -42,30 +44,21 @@ class Namer:
         """An id for a request that has none; unique among all processes."""
         return f"{self._prefix}-{next(self._count):x}"
 
-    def of_headers(self, headers: dict[bytes, bytes]) -> Named:
-        """Raises UnusableName."""
-        given = headers.get(b"x-request-id")
-        entity = headers.get(b"x-entity-id")
-        return Named(
-            _checked(given.decode("latin-1"), "X-Request-Id") if given else self.new_id(),
-            # An entity may be any text, and UTF-8 is what clients send; it is never given back in a header.
-            _checked(_text(entity), "X-Entity-Id", ascii_only=False) if entity else None,
-        )
+    def of_body(self, body: bytes, request_id: str | None, entity: str | None, *, many: bool) -> Named:
+        """From the body what the headers left open (None). What is not JSON names nothing.
 
-    def of_body(self, headers: dict[bytes, bytes], body: bytes, *, many: bool) -> Named:
-        """As `of_headers`, which go first, then from the body. What is not JSON names nothing."""
-        named = self.of_headers(headers)
-        if b"x-request-id" in headers and named.entity is not None:
-            return named
+        Raises UnusableName.
+        """
+        if (request_id is not None and entity is not None) or self._has_no_name(body):
+            return Named(request_id or self.new_id(), entity)
         try:
             rows = self._list.decode(body) if many else [self._one.decode(body)]
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return named
-        request_id, entity = named.request_id, named.entity
-        if b"x-request-id" not in headers:
+            return Named(request_id or self.new_id(), entity)
+        if request_id is None:
             given = next((row.request_id for row in rows if row.request_id is not None), None)
-            if given is not None and given != "":
-                request_id = _checked(str(given), "request_id")
+            has_one = given is not None and given != ""
+            request_id = _checked(str(given), "request_id") if has_one else self.new_id()
         if entity is not None:
             return Named(request_id, entity)
         entities = tuple([_entity(row.entity) for row in rows])
@@ -73,6 +66,21 @@ class Namer:
             return Named(request_id, entities[0])
         # Rows of several entities cannot all be sent their own way, so the request goes by its own id.
         return Named(request_id, None, entities)
+
+    def _has_no_name(self, body: bytes) -> bool:
+        """Whether a look at the bytes is enough: neither key is there, nor an escape that could spell one."""
+        return self._key not in body and b'"request_id"' not in body and b"\\" not in body
+
+
+def of_headers(headers: dict[bytes, bytes]) -> tuple[str | None, str | None]:
+    """The request's id and its entity, None for what the headers do not say. Raises UnusableName."""
+    given = headers.get(b"x-request-id")
+    entity = headers.get(b"x-entity-id")
+    return (
+        _checked(given.decode("latin-1"), "X-Request-Id") if given else None,
+        # An entity may be any text, and UTF-8 is what clients send; it is never given back in a header.
+        _checked(_text(entity), "X-Entity-Id", ascii_only=False) if entity else None,
+    )
 
 
 def _text(given: bytes) -> str:

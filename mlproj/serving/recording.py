@@ -18,6 +18,7 @@ def of_row(
     """The record of a predicted row. Numbers that are none (NaN) are kept as None."""
     route = exchange.route
     score, confidence = row.score, row.confidence
+    entities = exchange.entities
     return Record(
         number,
         exchange.arrived_us,
@@ -29,7 +30,7 @@ def of_row(
         route.version,
         route.run,
         route.engine,
-        exchange.entities[index] if index < len(exchange.entities) else exchange.entity,
+        entities[index] if index < len(entities) else exchange.entity,
         exchange.sticky,
         row.features,
         row.output.decode(),
