@@ -22,7 +22,6 @@ Answers = tuple[list[Any], list[list[float]] | None]  # labels, and probabilitie
 EXPONENT_OF_1 = 1023  # as IEEE 754 writes it, above the 52 bits of the fraction
 
 
-@lru_cache(maxsize=4096)  # the same days are asked for again and again
 def read_date(text: str | None, form: str) -> datetime | None:
     """The moment that a text names, in UTC; None for what is missing or no such date."""
     if text is None:
@@ -83,14 +82,19 @@ class Dates(Numbers):
         super().__init__(plan, arrays)
         self.formats = plan["formats"]
         self.parts = [DATE_PARTS[part] for part in plan["parts"]]
-        self.missing = (math.nan,) * len(self.parts)
+        # The same days are asked for again and again.
+        self.numbers_of = lru_cache(maxsize=4096)(self.read_parts)
 
     def read(self, columns: Columns) -> np.ndarray:
-        parts = []
-        for name, form in zip(self.columns, self.formats, strict=True):
-            moments = [read_date(text, form) for text in columns[name]]
-            parts.append([[part(m) for part in self.parts] if m else self.missing for m in moments])
+        parts = [
+            [self.numbers_of(text, form) for text in columns[name]]
+            for name, form in zip(self.columns, self.formats, strict=True)
+        ]
         return np.concatenate(np.array(parts, dtype=np.float64), axis=1)
+
+    def read_parts(self, text: str | None, form: str) -> tuple[float, ...]:
+        moment = read_date(text, form)
+        return tuple(part(moment) if moment else math.nan for part in self.parts)
 
 
 class RowOf(dict[str | None, int]):
@@ -165,19 +169,22 @@ class Leaves:
         ends = np.cumsum(arrays["cuts_of_feature"])
         self.cuts = np.split(arrays["cuts"], ends[:-1])
         self.features = arrays["features"].tolist()
-        self.first = ends - arrays["cuts_of_feature"]
+        self.first = (ends - arrays["cuts_of_feature"])[:, None]
         self.allowed, self.values = arrays["allowed"], arrays["values"].ravel()
         trees, most = arrays["values"].shape
         self.place = np.arange(trees) * most - EXPONENT_OF_1
 
     def __call__(self, numbers: np.ndarray) -> np.ndarray:
         """Rows x trees: the value of each row's leaf."""
-        intervals = np.empty((len(numbers), len(self.features)), dtype=np.intp)
-        for place, (feature, cuts) in enumerate(zip(self.features, self.cuts, strict=True)):
-            # NaN is the last cut, so what is missing has an interval of its own.
-            intervals[:, place] = cuts.searchsorted(numbers[:, feature])
+        # NaN is the last cut, so what is missing has an interval of its own.
+        intervals = np.array(
+            [
+                cuts.searchsorted(numbers[:, feature])
+                for feature, cuts in zip(self.features, self.cuts, strict=True)
+            ]
+        )
         intervals += self.first
-        possible = np.bitwise_and.reduce(self.allowed.take(intervals, axis=0), axis=1)
+        possible = np.bitwise_and.reduce(self.allowed.take(intervals, axis=0), axis=0)
         # The number of the lowest bit is the exponent of the power of two that it is.
         lowest = (possible & -possible).astype(np.float64)
         return self.values.take((lowest.view(np.int64) >> 52) + self.place)
@@ -246,6 +253,8 @@ class Model:
             baseline = self.arrays["baseline"]
             values, classes = self.trees(numbers), len(baseline)
             values[:, :classes] += baseline
+            if classes == 1:
+                return in_turn(values)[:, None]
             return np.stack([in_turn(values[:, each::classes]) for each in range(classes)], axis=1)
         # A forest compares numbers of 32 bits, and is the mean of its trees.
         with np.errstate(over="ignore"):
