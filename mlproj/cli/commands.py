@@ -39,6 +39,7 @@ COMMANDS = Commands(
             "mlproj.cli.reproduce:reproduce", "Build a run's model again, and say how near it comes."
         ),
         "replay": Entry("mlproj.cli.replay:replay", "Ask a version again what it was asked, and compare."),
+        "drill": Entry("mlproj.cli.drill:drill", "Try whether the past can be had again; keep the result."),
         "wheels": Entry("mlproj.cli.wheels:wheels", "Keep the wheels of the versions that were deployed."),
         "doctor": Entry(
             "mlproj.cli.doctor:doctor", "Say what is missing on this machine, and what mends it."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from typing import Annotated
 
 import typer
@@ -82,7 +81,7 @@ def deploy(
         port=port,
         force=force,
     )
-    result = work(Project.find(), wish, by=_user(), say=render.talk)
+    result = work(Project.find(), wish, by=render.user(), say=render.talk)
     render_live.deployed(result)
     raise typer.Exit(Exit.DONE if result.deployment is not None else Exit.NO)
 
@@ -92,11 +91,11 @@ def promote() -> None:
 
     Example: mlproj promote
     """
-    from mlproj.cli import render_live
+    from mlproj.cli import render, render_live
     from mlproj.flows.deploy import promote as work
     from mlproj.project import Project
 
-    render_live.promoted(work(Project.find(), by=_user()))
+    render_live.promoted(work(Project.find(), by=render.user()))
 
 
 def rollback(
@@ -112,7 +111,7 @@ def rollback(
     from mlproj.flows.deploy import roll_back
     from mlproj.project import Project
 
-    render_live.rolled_back(roll_back(Project.find(), by=_user(), why=reason, say=render.talk))
+    render_live.rolled_back(roll_back(Project.find(), by=render.user(), why=reason, say=render.talk))
 
 
 def retire(
@@ -122,11 +121,11 @@ def retire(
 
     Example: mlproj retire 2
     """
-    from mlproj.cli import render_live
+    from mlproj.cli import render, render_live
     from mlproj.flows.deploy import retire as work
     from mlproj.project import Project
 
-    render_live.retired(version, work(Project.find(), version, by=_user()))
+    render_live.retired(version, work(Project.find(), version, by=render.user()))
 
 
 def deployments(
@@ -157,10 +156,3 @@ def _one_of(word: str, what: str, known: tuple[str, ...]) -> str:
         f"`{word}` is not a {what}",
         hint=f"did you mean `{near}`?" if near else f"choose of {', '.join(known)}",
     )
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

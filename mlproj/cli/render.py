@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import getpass
 import json
 import os
 import sys
@@ -48,6 +49,14 @@ def error(problem: MlprojError) -> None:
     talk(f"{style('error', 'red', sys.stderr)}: {problem.message}")
     if problem.hint:
         talk(f"\n{style('hint', 'cyan', sys.stderr)}: {problem.hint}")
+
+
+def user() -> str:
+    """Who is at the keyboard, as far as the system knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def style(text: str, name: str, stream: TextIO | None = None) -> str:

@@ -13,6 +13,7 @@ from mlproj.provenance.replay import ANSWERED, ORIGINAL, Again, Replay, Replayed
 from mlproj.provenance.trace import Break, listed, moment, plural
 
 if TYPE_CHECKING:
+    from mlproj.flows.drill import Drill
     from mlproj.flows.wheels import Stock
 
 _MOST_SHOWN = 20
@@ -72,6 +73,45 @@ def stocks(found: tuple[Stock, ...]) -> None:
         line(f"{lock} (version {numbers}): {state}; {each.said}")
     if not found:
         line("nothing was ever deployed, so there are no wheels to keep")
+
+
+def drills(past: tuple[Drill, ...], made: Drill | None) -> None:
+    """The drill just made, and how often drills have succeeded so far."""
+    if made is not None:
+        word = style("passed", "green") if made.passes else style("failed", "red")
+        line(f"{style('drill', 'bold')} {word} in {made.seconds:.1f} s (seed {made.seed})")
+        counts = ", ".join(f"{count:,} {verdict}" for verdict, count in made.verdicts.items() if count)
+        line(f"  {made.agreed:,} of {plural(made.asked, 'prediction')} agreed: {counts or 'none replayed'}")
+        for different in made.different[:_MOST_SHOWN]:
+            line(f"  DIFFERENT: {different}; `mlproj replay {different}` tells more")
+        if made.rebuilt is not None:
+            line(f"  run {made.rebuilt.run[:8]}: {made.rebuilt.level or 'not rebuilt'}")
+        for lack in (*made.lacks, *(made.rebuilt.lacks if made.rebuilt else ())):
+            line(f"  {style('✗', 'red')} {lack}")
+    if not past:
+        line("there was no drill yet: run `mlproj drill`")
+        return
+    line(f"\n{'when':<21} {'predictions agreed':>22}  {'run rebuilt':<28} {'by'}")
+    for each in past[-_MOST_SHOWN:]:
+        mark, colour = ("✓", "green") if each.passes else ("✗", "red")
+        rebuilt = "-"
+        if each.rebuilt is not None:
+            rebuilt = f"{each.rebuilt.run[:8]} {each.rebuilt.level or 'not rebuilt'}"
+        agreed = f"{each.agreed:,} of {each.asked:,}"
+        line(f"{style(mark, colour)} {each.at:<20} {agreed:>21}  {rebuilt:<28} {each.by}")
+    said = rate(past)
+    line(f"\n{said['passed']:,} of {plural(said['drills'], 'drill')} passed ({said['rate']:.1%})")
+
+
+def rate(past: tuple[Drill, ...]) -> dict[str, Any]:
+    passed = sum(each.passes for each in past)
+    return {"drills": len(past), "passed": passed, "rate": passed / len(past) if past else None}
+
+
+def drills_json(past: tuple[Drill, ...]) -> dict[str, Any]:
+    """The versioned shape of `mlproj drill --json`; docs/concepts/replay.md has its keys."""
+    found = [{**dataclasses.asdict(each), "passes": each.passes} for each in past]
+    return {"version": JSON_VERSION, **rate(past), "past": found}
 
 
 def _one(found: Replay, each: Replayed) -> None:

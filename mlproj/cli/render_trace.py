@@ -328,6 +328,7 @@ def _environment(found: Environment) -> _Branch:
     twigs = [_Branch(f"Python {found.python} on {found.platform}")]
     if pins:
         twigs.append(_Branch(f"with {listed(pins, most=8)}"))
+    twigs.append(_Branch(f"wheels: {found.wheels or 'not kept, a package index is needed to build it'}"))
     return _Branch(f"environment: {found.lock}, SHA-256 {found.sha256} ({found.kept})", tuple(twigs))
 
 

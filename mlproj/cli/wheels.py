@@ -18,7 +18,8 @@ def wheels(
 ) -> None:
     """Keep the wheels of the versions that were deployed, so that no package index is needed to run them.
 
-    They become DVC's data, in the cache and on the remote. Exits 3 when some are not kept.
+    They become DVC's data, in the cache and on the remote. A supervisor does the same by itself, ten minutes
+    after its start and once a day. Exits 3 when some are not kept.
 
     Example: mlproj wheels
     """

@@ -409,7 +409,16 @@ def _environment(world: World, place: _Place, run: str, said: Mapping[str, Any])
         platform=table_.get("platform"),
         packages=packages if isinstance(packages, dict) else {},
         kept=Kept.GIT if text is not None else Kept.LOST,
+        wheels=_wheels(world, sha256),
     )
+
+
+def _wheels(world: World, sha256: str | None) -> Kept | None:
+    """Where the wheels of a lock file are; None where they were not kept."""
+    from mlproj.flows import wheelhouse
+
+    md5 = wheelhouse.md5(world.project, sha256) if sha256 is not None else None
+    return None if md5 is None else world.objects.look(File(path=wheelhouse.NAME, md5=md5)).kept
 
 
 def _packages(environment: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from mlproj.base import files
 from mlproj.base.errors import ConfigError, MissingToolError, ToolError
+from mlproj.flows import wheelhouse
 from mlproj.flows.origins import LOCK, World, parsed
 from mlproj.pipeline import dvc
 from mlproj.pipeline.hashes import Hashes
@@ -190,7 +191,7 @@ def _python(world: World, found: Recipe, say: Callable[[str], None]) -> Path | N
     try:
         if project.env_manager == "none":
             return project.python
-        return environments.python_for(project, wanted, say=say)
+        return environments.python_for(project, wanted, say=say, house=wheelhouse.house(project))
     except (ConfigError, MissingToolError, ToolError) as error:
         world.broken(
             Link.ENVIRONMENT,

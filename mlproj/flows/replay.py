@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.flows import answered, kept_package
+from mlproj.flows import answered, kept_package, wheels
 from mlproj.flows.kept_package import KeptPackage
 from mlproj.flows.origins import World
 from mlproj.flows.revived import Revived, revive
@@ -201,8 +201,17 @@ def _replay(found: _Replaying, group: _Group, deployments: Mapping[int, Deployme
     before = len(found.done)
     kept = _kept(found, group.version, group.run, group.deployed)
     if kept is not None:
-        lock = package.load(kept.folder).environment.lock
-        setting = replace(setting, package=kept.digest, package_from=kept.found, lock=lock)
+        environment = package.load(kept.folder).environment
+        stock = wheels.stock(
+            found.world.project, found.world.objects, environment.lock, environment.lock_sha256
+        )
+        setting = replace(
+            setting,
+            package=kept.digest,
+            package_from=kept.found,
+            lock=environment.lock,
+            wheels=f"{stock.state}; {stock.said}",
+        )
         revived = revive(found.world, kept, no_index=found.wish.no_index, say=found.say)
         if revived is not None:
             setting = _ask(found, group, deployments, revived, setting)

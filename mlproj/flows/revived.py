@@ -12,7 +12,7 @@ from mlproj.base.errors import MlprojError
 from mlproj.flows import serve, wheelhouse
 from mlproj.flows.kept_package import KeptPackage
 from mlproj.flows.origins import World
-from mlproj.provenance import agreement
+from mlproj.provenance import agreement, installed
 from mlproj.provenance.agreement import Differs, Grade, Surroundings
 from mlproj.provenance.replay import ORIGINAL
 from mlproj.provenance.trace import Link
@@ -44,7 +44,8 @@ class Revived:
     def engines(self, recorded: str) -> tuple[str, ...]:
         """The engine that answered, or the one that serves where that is not in the package; the original."""
         first = recorded if recorded in self.described.engines else self.described.engine
-        return tuple(dict.fromkeys((first, ORIGINAL)))
+        known = self.described.engines
+        return tuple(dict.fromkeys((first, *(name for name in (ORIGINAL,) if name in known))))
 
     def ask(self, engine: str, rows: Sequence[bytes]) -> tuple[list[Answer], str]:
         """The answers of an engine, and how its start differed from what was packaged with it (or nothing).
@@ -102,7 +103,7 @@ def _recorded(world: World, described: Package) -> Surroundings:
     return Surroundings(
         lock_sha256=described.environment.lock_sha256,
         python=described.environment.python,
-        platform=_text(said.get("platform")),
+        platform=_platform(said),
         cpu=_text(said.get("cpu")),
         blas=_text(said.get("blas")),
         packages={str(name): str(version) for name, version in packages.items()}
@@ -116,11 +117,16 @@ def _now(found: Mapping[str, Any], before: Surroundings) -> Surroundings:
     return Surroundings(
         lock_sha256=before.lock_sha256,
         python=_text(found.get("python")),
-        platform=_text(found.get("platform")),
+        platform=_platform(found),
         cpu=_text(found.get("cpu")),
         blas=_text(found.get("blas")),
         packages={name: packages[name] for name in before.packages if name in packages},
     )
+
+
+def _platform(said: Mapping[str, Any]) -> str | None:
+    found = _text(said.get("platform"))
+    return None if found is None else installed.platform_of(found)
 
 
 def _text(value: Any) -> str | None:

@@ -251,6 +251,7 @@ class Environment:
     platform: str | None
     packages: Mapping[str, str]
     kept: Kept
+    wheels: Kept | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

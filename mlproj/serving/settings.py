@@ -30,7 +30,8 @@ class LogPolicy(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Times in seconds, sizes in MB. `queue` is how many requests may wait for the primary."""
+    """Times in seconds, sizes in MB. `queue` is how many requests may wait for the primary; `keep_wheels`
+    whether the wheels of deployed versions are kept without being asked for."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -40,6 +41,7 @@ class Settings:
     max_body_mb: float = 4.0
     memory_mb: int = 4096
     log_policy: LogPolicy = LogPolicy.CLOSED
+    keep_wheels: bool = True
     postgres: str | None = None
     token: str | None = None
 
@@ -61,6 +63,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "max_body_mb": (int, float),
     "memory_mb": int,
     "log_policy": str,
+    "keep_wheels": bool,
     "postgres": str,
 }
 
@@ -108,10 +111,16 @@ def _check(key: str, value: Any) -> None:
             f"`{MARKER}`: `[serving]` has no key `{key}`",
             hint=f"did you mean `{near}`?" if near else f"the keys are {', '.join(known)}",
         )
-    wrong = not isinstance(value, _TYPES[key]) or isinstance(value, bool)
+    wrong = not isinstance(value, _TYPES[key]) or (isinstance(value, bool) and _TYPES[key] is not bool)
     if wrong or (key in _POSITIVE and value <= 0) or (key == "port" and not 0 <= value <= 65535):
         wanted = (
-            "a text" if _TYPES[key] is str else "a port, 0 to 65535" if key == "port" else "a number above 0"
+            "a text"
+            if _TYPES[key] is str
+            else "true or false"
+            if _TYPES[key] is bool
+            else "a port, 0 to 65535"
+            if key == "port"
+            else "a number above 0"
         )
         raise ConfigError(
             f"`{MARKER}`: `[serving] {key}` is `{value}`; {wanted} is wanted", hint=f"edit `{MARKER}`"

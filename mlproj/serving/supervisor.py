@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from mlproj.base import files
 from mlproj.base.errors import MlprojError
 from mlproj.project import POSTGRES
-from mlproj.serving import admin, briefing, children, shipping, store, workers
+from mlproj.serving import admin, briefing, children, chores, shipping, store, workers
 from mlproj.serving.briefing import Live
 from mlproj.serving.deployment import PRIMARY, Place, Standing, State, Version
 from mlproj.serving.gateway_process import Gateway
@@ -153,6 +153,8 @@ class Supervisor:
                 self._spawn(self._keep_reading())
                 self._spawn(self._keep_looking())
                 self._spawn(self._keep_sealing())
+                if self._settings.keep_wheels:
+                    self._spawn(chores.repeat(chores.WHEELS, self._stopping))
                 while not self._stopping.is_set():
                     self._poked.clear()
                     if self._standing is not None:
