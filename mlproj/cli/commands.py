@@ -31,6 +31,7 @@ COMMANDS = Commands(
         "feedback": Entry("mlproj.cli.feedback:feedback", "Take late ground truth, or what people decided."),
         "predictions": Entry("mlproj.cli.feedback:predictions", "Write the prediction log as CSV."),
         "serve": Entry("mlproj.cli.serve:serve", "Serve what is deployed, in the foreground."),
+        "runs": Entry("mlproj.cli.runs:runs", "List past runs, by words, metrics, parameters or data."),
         "compare": Entry(
             "mlproj.cli.compare:compare", "Hold two runs against each other: differences and flips."
         ),
@@ -41,6 +42,7 @@ COMMANDS = Commands(
         "replay": Entry("mlproj.cli.replay:replay", "Ask a version again what it was asked, and compare."),
         "drill": Entry("mlproj.cli.drill:drill", "Try whether the past can be had again; keep the result."),
         "wheels": Entry("mlproj.cli.wheels:wheels", "Keep the wheels of the versions that were deployed."),
+        "litter": Entry("mlproj.cli.litter:litter", "List what nobody needs any more, and how to retire it."),
         "doctor": Entry(
             "mlproj.cli.doctor:doctor", "Say what is missing on this machine, and what mends it."
         ),

@@ -1,16 +1,21 @@
-"""A decision: what was chosen, why, on what evidence, and the commit and run it was made at."""
+"""A decision: what was chosen, why, what it is about, and the commit and run it was made at."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
+
+from mlproj.decisions.links import Links
 
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:
-    """One page of the notebook. `kind` is `decision`, or `forced` where a closed gate was passed by."""
+    """One page of the notebook. `kind` is `decision`, or `forced` where a closed gate was passed by.
+
+    `about` is what the page declares that it is about, `review` the day by which to think again.
+    """
 
     title: str
     on: date
@@ -18,6 +23,8 @@ class Decision:
     kind: str = "decision"
     commit: str | None = None
     run: str | None = None
+    about: Links = field(default_factory=Links)
+    review: date | None = None
 
     @property
     def file_name(self) -> str:

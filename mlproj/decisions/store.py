@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from mlproj.base import files
+from mlproj.decisions.links import Links
 from mlproj.decisions.record import Decision, matches
 
 _FENCED = re.compile(r"---[ \t]*\n(.*?\n)---[ \t]*(?:\n|$)", re.DOTALL)
@@ -61,6 +62,9 @@ def add(folder: Path, decision: Decision, *, evidence: str = "") -> Path:
         "kind": decision.kind,
         "commit": decision.commit,
         "run": decision.run,
+        "review": decision.review,
+        # What the page is about, beside the run and the commit that it was written at.
+        **{key: list(value) for key, value in vars(decision.about).items() if value},
     }
     said = {key: value for key, value in front.items() if value is not None}
     files.write_text(
@@ -81,22 +85,47 @@ def find(folder: Path, words: tuple[str, ...] = ()) -> tuple[Page, ...]:
     for path in sorted(folder.glob("*.md")) if folder.is_dir() else ():
         text = path.read_text(encoding="utf-8", errors="replace")
         if path.name != "README.md" and matches(f"{path.stem}\n{text}", words):
-            pages.append(Page(path=path, decision=_read(path, text), text=text))
+            pages.append(read(path, text))
     return tuple(sorted(pages, key=lambda page: (page.decision.on, page.path.name), reverse=True))
 
 
-def _read(path: Path, text: str) -> Decision:
+def read(path: Path, text: str) -> Page:
+    """The page that a text is, whatever people made of its front matter."""
+    return Page(path=path, decision=_decision(path, text), text=text)
+
+
+def _decision(path: Path, text: str) -> Decision:
     said = _front_matter(text)
-    on = said.get("date")
-    if isinstance(on, datetime):
-        on = on.date()
+    on = _day(said.get("date"))
     return Decision(
         title=str(said.get("title") or path.stem[11:].replace("-", " ") or path.stem),
-        on=on if isinstance(on, date) else _date_of(path.name),
+        on=on or _date_of(path.name),
         kind=str(said.get("kind") or "decision"),
-        commit=said.get("commit"),
-        run=said.get("run"),
+        commit=_text(said.get("commit")),
+        run=_text(said.get("run")),
+        about=Links(
+            runs=_texts(said.get("runs")),
+            versions=tuple(int(each) for each in _texts(said.get("versions")) if each.isdecimal()),
+            targets=_texts(said.get("targets")),
+            commits=_texts(said.get("commits")),
+        ),
+        review=_day(said.get("review")),
     )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    """A list of names; people also write one without the brackets."""
+    return tuple(map(str, value)) if isinstance(value, list) else () if value is None else (str(value),)
+
+
+def _day(value: Any) -> date | None:
+    # A moment is a day to YAML's reader as well.
+    found = value.date() if isinstance(value, datetime) else value
+    return found if isinstance(found, date) else None
 
 
 def _front_matter(text: str) -> Mapping[str, Any]:
@@ -123,4 +152,9 @@ def _evidence(decision: Decision) -> str:
         facts.append(f"- commit `{decision.commit[:12]}`")
     if decision.run:
         facts.append(f"- run `{decision.run}`")
+    about = decision.about
+    facts += [f"- run `{run}`" for run in about.runs if run != decision.run]
+    facts += [f"- version {number}" for number in about.versions]
+    facts += [f"- target `{metric}`" for metric in about.targets]
+    facts += [f"- commit `{commit[:12]}`" for commit in about.commits if commit != decision.commit]
     return "\n".join(facts) or "None was recorded."

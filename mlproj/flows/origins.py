@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mlproj.decisions import links
 from mlproj.decisions import store as notebook
+from mlproj.decisions.links import Links
 from mlproj.decisions.store import Page
 from mlproj.pipeline import yaml12
 from mlproj.project import Project
@@ -143,7 +146,7 @@ def origin(world: World, run: str, versions: tuple[Version, ...], *, known: str 
         inputs={name: entry["path"] for name, entry in _data(said).items()},
         environment=_environment(world, place, run, said),
         **_promised(project, first),
-        decisions=_decisions(world, run, (*lacking, place.commit or ""), versions),
+        decisions=_decisions(world, run, (*lacking, place.commit or ""), versions, place),
         versions=versions or _registered(project, run, registered),
         tracked=_tracked(world, run),
     )
@@ -462,46 +465,71 @@ def _promised(project: Project, first: Mapping[str, bytes]) -> dict[str, Any]:
 
 
 def _decisions(
-    world: World, run: str, commits: Iterable[str], versions: tuple[Version, ...]
+    world: World,
+    run: str,
+    commits: Iterable[str],
+    versions: tuple[Version, ...],
+    place: _Place | None = None,
 ) -> tuple[Decided, ...]:
-    """The pages of the notebook that speak of a run, and by what."""
-    numbers = [f"version {version.number}" for version in versions]
+    """The pages of the notebook that speak of a run, and by what; those too that only its snapshot has."""
+    numbers = {version.number for version in versions}
     known = {commit for commit in commits if commit}
+    here = {world.project.relative(page.path) for page in world.pages}
     found = []
-    for page in world.pages:
-        decision = page.decision
-        words = f"{decision.title}\n{page.text}".casefold()
-        if decision.run == run:
-            by = "run"
-        elif decision.commit is not None and any(each.startswith(str(decision.commit)) for each in known):
-            by = "commit"
-        elif run[:8] in words:
-            by = "it names the run"
-        elif decision.run is None and any(_names(words, number) for number in numbers):
-            by = "it names the version"
-        else:
+    for page in sorted((*world.pages, *_pages_of(world, place, here)), key=_dated):
+        path = world.project.relative(page.path)
+        text = links.named(f"{page.decision.title}\n{page.text}", runs=(run,))
+        by = link_of(page, text, run, known, numbers)
+        if by is None:
             continue
         found.append(
             Decided(
-                title=decision.title,
-                on=decision.on.isoformat(),
-                kind=decision.kind,
-                path=world.project.relative(page.path),
+                title=page.decision.title,
+                on=page.decision.on.isoformat(),
+                kind=page.decision.kind,
+                path=path,
                 why=_why(page.text),
-                by_what=by,
+                by_what=by if path in here else f"{by}; the page is in the run's snapshot only",
             )
         )
-    return tuple(reversed(found))
+    return tuple(found)
 
 
-def _names(words: str, name: str) -> bool:
-    """Whether `version 1` is named, and not only `version 12`."""
-    at = words.find(name)
-    while at >= 0:
-        if not words[at + len(name) : at + len(name) + 1].isdigit():
-            return True
-        at = words.find(name, at + 1)
-    return False
+def link_of(page: Page, text: Links, run: str, commits: Iterable[str], versions: Iterable[int]) -> str | None:
+    """By what a page, whose `text` names these, speaks of a run that was made from these commits and became
+    these versions; None if it does not."""
+    decision, about = page.decision, page.decision.about
+    if decision.run == run:
+        return "run"
+    if any(run.startswith(each) for each in about.runs):
+        return "it is about the run"
+    if decision.commit is not None and any(each.startswith(decision.commit) for each in commits):
+        return "commit"
+    if run in text.runs:
+        return "it names the run"
+    # A number may have been another run's, in a registry that was lost: the runs of a page say more.
+    if decision.run is None and not about.runs and set(versions) & {*about.versions, *text.versions}:
+        return "it names the version"
+    return None
+
+
+def _pages_of(world: World, place: _Place | None, here: Collection[str]) -> Iterator[Page]:
+    """The notebook as it was when the run ended, less the pages that are in the work tree still."""
+    if place is None or place.commit is None:
+        return
+    folder = f"{world.project.relative(world.project.decisions)}/"
+    paths = [
+        path
+        for path in sorted(place.names)
+        if path.startswith(folder) and path.endswith(".md") and path not in here
+    ]
+    for path, text in place.read(paths).items():
+        if not path.endswith("/README.md"):
+            yield notebook.read(world.project.root / path, text.decode("utf-8", "replace"))
+
+
+def _dated(page: Page) -> tuple[date, str]:
+    return page.decision.on, page.path.name
 
 
 def _why(text: str) -> str:

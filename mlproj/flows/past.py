@@ -104,10 +104,12 @@ class PastRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Traffic:
-    """What the store of deployments says: runs of versions, roles in force, primaries from now backwards."""
+    """What the store of deployments says: runs of versions, roles in force and since when (microseconds since
+    1970), versions whose deployment ended, primaries from now backwards."""
 
     runs: Mapping[int, str] = field(default_factory=dict)
     roles: Mapping[int, str] = field(default_factory=dict)
+    since: Mapping[int, int] = field(default_factory=dict)
     ended: frozenset[int] = frozenset()
     primaries: tuple[int, ...] = ()
     unknown: str = ""
@@ -180,13 +182,15 @@ class Past:
             run = self.traffic.runs.get(primary[0]) if primary else None
             return self._by_role(run, lacking, "run `mlproj deploy --mode full`")
         if folded == "candidate":
-            found = next((run.run for run in self.runs if run.version == self._candidate), None)
-            return self._by_role(found, "no version is the candidate", "run `mlproj stage modeling`")
+            return self._by_role(
+                self._candidate, "no version is the candidate", "run `mlproj stage modeling`"
+            )
         number = _VERSION.fullmatch(folded)
         if number is not None:
             of_version = [run for run in self.runs if run.version == int(number[1])]
+            served = self.traffic.runs.get(int(number[1]))
             if of_version:
-                return of_version[0]
+                return next((run for run in of_version if run.run == served), of_version[0])
         if _HEX.fullmatch(folded):
             begun = [run for run in self.runs if run.run.startswith(folded)]
             if len(begun) > 1:
@@ -254,14 +258,17 @@ class Past:
         return store.find(file.md5) or f"`{file.path}` (MD5 {file.md5}) is lost"
 
     @cached_property
-    def _candidate(self) -> int | None:
-        """The version with the alias: MLflow moves it, and git has what was registered last."""
-        asked = "SELECT version FROM registered_model_aliases WHERE name = ? AND alias = 'candidate'"
+    def _candidate(self) -> str | None:
+        """The run whose version has the alias: MLflow moves it, and git has what was registered last."""
+        asked = (
+            "SELECT v.run_id FROM registered_model_aliases AS a JOIN model_versions AS v"
+            " ON v.name = a.name AND v.version = a.version WHERE a.name = ? AND a.alias = 'candidate'"
+        )
         rows = _ask(self.project.store, asked, (self.project.model,))
         if rows:
-            return int(rows[0][0])
-        said = table(origins.read_bytes(self.project.root / origins.REGISTERED)).get("version")
-        return said if isinstance(said, int) else None
+            return str(rows[0][0])
+        said = table(self.text_here(origins.REGISTERED)).get("run_id")
+        return said if isinstance(said, str) else None
 
     def _past(
         self,
@@ -282,7 +289,7 @@ class Past:
             source=source,
             commit=commit,
             version=version,
-            state=self._state(version),
+            state=self._state(run, version),
             by=by,
             at=str(manifest.get("started") or ""),
             manifest=manifest,
@@ -290,15 +297,17 @@ class Past:
             note=self._notes.get(run, ""),
         )
 
-    def _state(self, version: int | None) -> str:
+    def _state(self, run: str, version: int | None) -> str:
         if version is None:
             return ""
-        role = self.traffic.roles.get(version)
-        if role is not None:
-            return "live" if role == "primary" else role
-        if version == self._candidate:
-            return "candidate"
-        return "retired" if version in self.traffic.ended else "registered"
+        # A registry that was lost gives its numbers anew: what is served under a number is one run's.
+        if self.traffic.runs.get(version) == run:
+            role = self.traffic.roles.get(version)
+            if role is not None:
+                return "live" if role == "primary" else role
+            if run != self._candidate and version in self.traffic.ended:
+                return "retired"
+        return "candidate" if run == self._candidate else "registered"
 
     @cached_property
     def _notes(self) -> dict[str, str]:
@@ -355,6 +364,11 @@ def traffic(project: Project) -> Traffic:
     return Traffic(
         runs={each.number: each.run for each in versions},
         roles={route.version: role for role, route in routes.items()},
+        since={
+            each.version: each.started_us
+            for each in past
+            if each.id in {route.deployment for route in routes.values()}
+        },
         ended=frozenset(each.version for each in past if each.ended_us is not None),
         primaries=tuple(dict.fromkeys([*primary, *(each.version for each in lived)])),
     )
