@@ -46,6 +46,7 @@ def new(
     storage: Annotated[str, typer.Option(help="Where data is pushed: local, s3, gcs, azure or ssh.")] = "",
     storage_url: Annotated[str, typer.Option(help="Its address, e.g. `s3://bucket/folder`.")] = "",
     docs: Annotated[str, typer.Option(help="Documentation site: mkdocs or none.")] = "",
+    ci: Annotated[str, typer.Option(help="Continuous integration: github, gitlab or none.")] = "",
     bare: Annotated[bool, typer.Option("--bare", help="Folders and documents only, no pipeline.")] = False,
     defaults: Annotated[bool, typer.Option("--defaults", help=_DEFAULTS_HELP)] = False,
     dry_run: Annotated[
@@ -77,6 +78,7 @@ def new(
         "storage": storage,
         "storage_url": storage_url,
         "docs": docs,
+        "ci": ci,
         "scaffold": "bare" if bare else "",
     }
     found = _interpreter(interpreter, words)

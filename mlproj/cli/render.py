@@ -244,14 +244,3 @@ def checked(judged: Judged) -> None:
     hint = next((check.hint for check in closed.closed_by if check.hint), "") if closed else ""
     if hint:
         line(f"\nnext: {hint}")
-
-
-def annotate(judged: Judged) -> None:
-    """GitHub's workflow commands, one for each closed gate, so that they show on the pull request."""
-    file = judged.project.relative(judged.project.scoping)
-    for found in judged.verdicts:
-        for check in found.checks:
-            if check.outcome == "fail":
-                where = f"file={file}," if found.phase == "scoping" else ""
-                message = check.reason.replace("%", "%25").replace("\n", "%0A")
-                talk(f"::error {where}title={found.phase} gate {check.name}::{message}")

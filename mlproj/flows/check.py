@@ -9,27 +9,34 @@ from mlproj.lifecycle import gates
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
 from mlproj.project import Project
-from mlproj.scoping.scope import Problem
+from mlproj.scoping.scope import Problem, Severity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """The verdicts asked for, and what the scoping document's reader warned of."""
+    """The verdicts asked for, and what the scoping document's reader found."""
 
     project: Project
     verdicts: tuple[Verdict, ...]
-    warnings: tuple[Problem, ...]
+    problems: tuple[Problem, ...]
     asked_for_one: bool
 
     @property
-    def answers_yes(self) -> bool:
-        """Whether the gates are open. Asked about all phases, deployment counts only once it has begun."""
-        counted = [
+    def warnings(self) -> tuple[Problem, ...]:
+        return tuple(problem for problem in self.problems if problem.severity is Severity.WARNING)
+
+    @property
+    def counted(self) -> tuple[Verdict, ...]:
+        """The verdicts that the answer rests on; of all phases, deployment counts only if asked about."""
+        return tuple(
             verdict
             for verdict in self.verdicts
             if self.asked_for_one or verdict.phase is not Phase.DEPLOYMENT
-        ]
-        return all(verdict.open for verdict in counted)
+        )
+
+    @property
+    def answers_yes(self) -> bool:
+        return all(verdict.open for verdict in self.counted)
 
 
 def judge(project: Project, phase: Phase | None) -> Judged:
@@ -38,6 +45,6 @@ def judge(project: Project, phase: Phase | None) -> Judged:
     return Judged(
         project=project,
         verdicts=tuple(gates.judge(each, evidence) for each in phases),
-        warnings=evidence.document.warnings,
+        problems=evidence.document.problems,
         asked_for_one=phase is not None,
     )

@@ -42,6 +42,12 @@ class Docs(StrEnum):
     NONE = "none"
 
 
+class CI(StrEnum):
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    NONE = "none"
+
+
 class Scaffold(StrEnum):
     FULL = "full"
     BARE = "bare"
@@ -91,6 +97,7 @@ class Answers:
     storage_url: str = ""
     docs: Docs = Docs.MKDOCS
     scaffold: Scaffold = Scaffold.FULL
+    ci: CI = CI.GITHUB
 
     @classmethod
     def from_words(cls, words: Mapping[str, str]) -> Self:
@@ -130,6 +137,7 @@ class Answers:
             storage_url=words.get("storage_url", ""),
             docs=choice(Docs, "docs", cls.docs),
             scaffold=choice(Scaffold, "scaffold", cls.scaffold),
+            ci=choice(CI, "ci", cls.ci),
         )
         problems += answers._combinations()
         if problems:

@@ -30,7 +30,6 @@ ALWAYS = [
     ".dvcignore",
     ".env.example",
     ".gitattributes",
-    ".github/workflows/ci.yml",
     ".gitignore",
     ".mlproj/findings.json",
     ".pre-commit-config.yaml",
@@ -115,6 +114,8 @@ MKDOCS = [
     "docs/docs/site.css",
 ]
 
+CI = {"github": [".github/workflows/ci.yml"], "gitlab": [".gitlab-ci.yml"], "none": []}
+
 ENVIRONMENT = {
     "uv": [".python-version"],
     "venv": ["requirements.txt"],
@@ -178,11 +179,14 @@ def files(root: Path) -> list[str]:
 # Each choice of each question at least once, and no more renderings than that takes.
 SETS: list[dict[str, str]] = [
     {"env_manager": "uv", "storage": "local"},
-    {"env_manager": "venv", "scaffold": "bare", "storage": "s3", "storage_url": "s3://b/f"},
+    {"env_manager": "venv", "scaffold": "bare", "ci": "gitlab", "storage": "s3", "storage_url": "s3://b/f"},
     {"env_manager": "conda", "docs": "none", "storage": "gcs", "storage_url": "gs://b/f"},
-    {"env_manager": "pixi", "license": "Apache-2.0", "storage": "azure", "storage_url": "azure://b/f"},
+    {
+        **{"env_manager": "pixi", "license": "Apache-2.0", "ci": "gitlab"},
+        **{"storage": "azure", "storage_url": "azure://b/f"},
+    },
     {"env_manager": "poetry", "license": "BSD-3-Clause", "storage": "ssh", "storage_url": "ssh://h/f"},
-    {"env_manager": "none", "scaffold": "bare", "docs": "none", "license": "none"},
+    {"env_manager": "none", "scaffold": "bare", "docs": "none", "license": "none", "ci": "none"},
 ]
 each_set = pytest.mark.parametrize("words", SETS, ids=[each["env_manager"] for each in SETS])
 
@@ -195,6 +199,7 @@ def test_each_set_of_answers_gives_exactly_its_files(render: Render, words: dict
         *([] if words.get("docs") == "none" else MKDOCS),
         *([] if words.get("license") == "none" else ["LICENSE"]),
         *ENVIRONMENT[words["env_manager"]],
+        *CI[words.get("ci", "github")],
     }
     assert files(render(**words)) == sorted(expected)
 

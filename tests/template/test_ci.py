@@ -1,0 +1,219 @@
+"""The workflows of a generated repository: well formed, and their commands run as a runner runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlproj.catalog.infer import infer
+from tests.template.rendered import Rendered, render
+
+ENVIRONMENTS = ("uv", "venv", "conda", "pixi", "poetry", "none")
+STORAGES = {"s3": "s3://b/f", "gcs": "gs://b/f", "azure": "azure://b/f", "ssh": "ssh://h/f"}
+GITHUB = ".github/workflows/ci.yml"
+GITLAB = ".gitlab-ci.yml"
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command of a job, and the variables it is given."""
+
+    command: str
+    env: Mapping[str, str]
+
+
+def read(path: Path) -> dict[str, Any]:
+    said: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return said
+
+
+def github_steps(workflow: Path, job: str, values: Mapping[str, str]) -> Iterator[Step]:
+    """The commands of a job with every `${{ ... }}` given its value, those of other events left out."""
+
+    def filled(text: Any) -> str:
+        return re.sub(r"\$\{\{ (.*?) \}\}", lambda found: values[found[1]], str(text))
+
+    said = read(workflow)
+    for step in said["jobs"][job]["steps"]:
+        condition = step.get("if")
+        if "run" in step and (condition is None or values[condition] == "true"):
+            env = {**said.get("env", {}), **step.get("env", {})}
+            yield Step(filled(step["run"]), {name: filled(value) for name, value in env.items()})
+
+
+@pytest.fixture(scope="module")
+def findings(shared_data: Path) -> dict[str, Any]:
+    return infer(shared_data / "penguins_raw.csv", "Species").to_json()
+
+
+@pytest.mark.parametrize("manager", ENVIRONMENTS)
+def test_a_workflow_is_what_its_service_reads(
+    tmp_path: Path, findings: dict[str, Any], manager: str
+) -> None:
+    pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed here")
+    storage = list(STORAGES)[ENVIRONMENTS.index(manager) % len(STORAGES)]
+    words = {"env_manager": manager, "storage": storage, "storage_url": STORAGES[storage]}
+    for ci, name, schema in (("github", GITHUB, "github-workflows"), ("gitlab", GITLAB, "gitlab-ci")):
+        for found in (findings, None):
+            kind = "mine" if found else "example"
+            workflow = render(tmp_path / f"{ci}_{kind}", found, ci=ci, **words) / name
+            check = ["-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(workflow)]
+            done = subprocess.run([sys.executable, *check], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stdout
+
+
+def test_both_services_run_the_same_commands_and_only_where_the_data_can_be_had(
+    tmp_path: Path, findings: dict[str, Any]
+) -> None:
+    check = ["requirements", "lint", "hooks", "test"]
+    pipeline = ["requirements", "sync_data_down", "train", "metrics", "metrics_diff"]
+    for storage, expected in (("local", check), ("s3", [*check, *pipeline])):
+        words = {"storage": storage, "storage_url": STORAGES.get(storage, "")}
+        github = render(tmp_path / f"github_{storage}", findings, ci="github", **words) / GITHUB
+        gitlab = render(tmp_path / f"gitlab_{storage}", findings, ci="gitlab", **words) / GITLAB
+        text = github.read_text(encoding="utf-8")
+        assert re.findall(r"^ .*\bmake (\w+)", text, re.MULTILINE) == expected
+        said = read(gitlab)
+        jobs = [job for name, job in said.items() if name in ("check", "pipeline")]
+        lines = [line for job in jobs for line in [*said["default"]["before_script"], *job["script"]]]
+        assert re.findall(r"\bmake (\w+)", "\n".join(lines)) == expected
+
+
+@pytest.fixture(scope="module")
+def pushed(
+    penguins: Rendered, findings: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> Rendered:
+    """A trained repository with its workflows, its data pushed to a folder that stands for a bucket."""
+    base = tmp_path_factory.mktemp("ci")
+    project = Rendered(base / "penguins", penguins.python, penguins.home)
+    shutil.copytree(penguins.root, project.root)
+    storage = {"storage": "s3", "storage_url": STORAGES["s3"]}
+    for ci, name in (("github", GITHUB), ("gitlab", GITLAB)):
+        made = render(base / ci / "penguins", findings, ci=ci, **storage)
+        (project.root / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(made / name, project.root / name)
+    project.run("dvc", "add", "--quiet", "data/raw/penguins_raw.csv")
+    project.run("dvc", "remote", "add", "--default", "--force", "store", base / "bucket")
+    project.run("dvc", "push", "--quiet")
+    project.git("add", "--all")
+    project.git("commit", "--quiet", "--message", "In CI")
+    project.git("branch", "--force", "main")
+    return project
+
+
+class Runner:
+    """A machine with a fresh checkout, the project's environment on PATH, and nothing of ours but what is said."""
+
+    def __init__(self, origin: Rendered, place: Path) -> None:
+        self.root, self.place = place / "penguins", place
+        subprocess.run(["git", "clone", "--quiet", origin.root, self.root], check=True)
+        self.summary = place / "summary.md"
+        shims = place / "shims"
+        shims.mkdir()
+        # Installing needs a network: what is installed is there already.
+        for name, text in (
+            ("pip", "exit 0"),
+            ("uvx", f'test "$1" = --from && shift 2\nshift\nexec "{sys.executable}" -m mlproj "$@"'),
+        ):
+            (shims / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+            (shims / name).chmod(0o755)
+        self.path = f"{shims}{os.pathsep}{origin.python.parent}{os.pathsep}{os.environ['PATH']}"
+
+    def run(self, step: Step) -> subprocess.CompletedProcess[str]:
+        # `make requirements` would install into the environment that all tests share.
+        command = step.command.replace("make requirements", "make --dry-run requirements")
+        return subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", command],
+            cwd=self.root,
+            env={
+                **os.environ,
+                **step.env,
+                "PATH": self.path,
+                "CI": "true",
+                "GITHUB_STEP_SUMMARY": str(self.summary),
+                "DVC_SITE_CACHE_DIR": str(self.place / "dvc"),
+            },
+            capture_output=True,
+            encoding="utf-8",
+            stdin=subprocess.DEVNULL,
+            timeout=600,
+            check=False,
+        )
+
+
+VALUES = {
+    "github.event_name == 'pull_request'": "true",
+    "github.base_ref": "main",
+    "vars.MLPROJ != ''": "true",
+    "vars.MLPROJ": "mlproj",
+    "secrets.AWS_ACCESS_KEY_ID": "id",
+    "secrets.AWS_SECRET_ACCESS_KEY": "key",
+}
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_check_job_pass_in_a_fresh_checkout(pushed: Rendered, tmp_path: Path) -> None:
+    runner = Runner(pushed, tmp_path)
+    commands = []
+    for step in github_steps(runner.root / GITHUB, "check", VALUES):
+        done = runner.run(step)
+        assert done.returncode == 0, (step.command, done.stdout, done.stderr)
+        commands.append(step.command)
+    assert commands == ["make requirements", "make lint", "make hooks", "make test"]
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_pipeline_job_pull_run_compare_and_annotate(
+    pushed: Rendered, tmp_path: Path
+) -> None:
+    runner = Runner(pushed, tmp_path)
+    params = runner.root / "params.yaml"
+    text = params.read_text(encoding="utf-8")
+    params.write_text(text.replace("splits: [dev, test]", "splits: [dev]"), encoding="utf-8")
+    *steps, gates = github_steps(runner.root / GITHUB, "pipeline", VALUES)
+    for step in steps:
+        done = runner.run(step)
+        assert done.returncode == 0, (step.command, done.stdout, done.stderr)
+        if step.command == "make train":
+            assert "Running stage 'evaluate'" in done.stdout
+            assert "Running stage 'train'" not in done.stdout, "what was pulled is not made again"
+    header, _, *rows = table(runner.summary)
+    assert header == ["Path", "Metric", "origin/main", "workspace", "Change"]
+    assert "test.accuracy" in [row[1] for row in rows]
+
+    done = runner.run(gates)
+    assert done.returncode == 3, done.stdout + done.stderr
+    (one,) = [line for line in done.stdout.splitlines() if "title=scoping gate questions" in line]
+    assert re.match(r"::error file=docs/scoping\.md,line=\d+,title=scoping gate questions::\d+ questions", one)
+
+    # GitLab's is another shell script with the same words in it.
+    block = next(line for line in read(runner.root / GITLAB)["pipeline"]["script"] if "metrics_diff" in line)
+    done = runner.run(Step(block, {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", "BIN": ""}))
+    assert done.returncode == 0, done.stderr
+    assert table(runner.root / "metrics.md")[2:] == rows
+
+
+def table(path: Path) -> list[list[str]]:
+    """The cells of a Markdown table, its header and the rule below it included."""
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_devcontainer_commands_are_the_makefile_s(tmp_path: Path) -> None:
+    for manager in ENVIRONMENTS:
+        root = render(tmp_path / manager, None, env_manager=manager)
+        said = json.loads((root / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+        assert {"name", "image", "postCreateCommand"} <= said.keys()
+        for target in re.findall(r"make (\w+)", said["postCreateCommand"]):
+            subprocess.run(["make", "--dry-run", target], cwd=root, check=True, capture_output=True)
