@@ -19,6 +19,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -26,6 +27,7 @@ from mlproj.base import files
 from mlproj.base.errors import MlprojError
 from mlproj.project import POSTGRES
 from mlproj.serving import admin, briefing, children, chores, shipping, store, workers
+from mlproj.serving.aside import aside, leave_if_busy
 from mlproj.serving.briefing import Live
 from mlproj.serving.deployment import PRIMARY, Place, Standing, State, Version
 from mlproj.serving.gateway_process import Gateway
@@ -333,7 +335,7 @@ class Supervisor:
             raise MlprojError(f"version {key.version} is not deployed any more")
         wanted = version
         place: Place | None = await self._in_store(lambda opened: opened.place(wanted))
-        return place if place is not None else await asyncio.to_thread(self._prepare, wanted)
+        return place if place is not None else await aside(partial(self._prepare, wanted))
 
     # Beside them
 
@@ -373,7 +375,7 @@ class Supervisor:
         fault = ""
         while not self._stopping.is_set():
             try:
-                await asyncio.to_thread(self._controller.look, _view(self._workers))
+                await aside(partial(self._controller.look, _view(self._workers)))
             except Exception as error:
                 # A rollout that cannot be judged stays where it is; the traffic must not suffer for it.
                 said = f"the rollout could not be judged: {type(error).__name__}: {error}"
@@ -514,9 +516,10 @@ def run(
     controller: Controller,
     prepare: Prepare,
 ) -> None:
-    """Supervise until told to stop."""
+    """Supervise until told to stop. Ends the process where something goes on that takes long."""
 
     async def main() -> None:
         await Supervisor(home, model, settings, listener, controller, prepare).run()
 
     asyncio.run(main())
+    leave_if_busy()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,35 @@ def test_a_process_that_cannot_be_made_for_sealing_is_tried_again(
     asyncio.run(work())
     assert len(tries) == 2
     assert "past days cannot be sealed: [Errno 11]" in capsys.readouterr().err
+
+
+_LOOKS_LONG = """
+import os, signal, sys, threading
+from pathlib import Path
+import duckdb
+from mlproj.serving import supervisor
+from mlproj.serving.settings import Settings
+
+class Thorough:
+    def look(self, view):
+        threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        duckdb.connect().execute("SELECT sum(a.range * b.range) FROM range(10000000) a, range(1000000) b")
+
+listener = supervisor.listen("127.0.0.1", 0)
+supervisor.run(Path(sys.argv[1]), "toys", Settings(), listener, Thorough(), None)
+"""
+
+
+def test_a_stop_does_not_wait_for_a_look_over_a_long_log(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOKS_LONG, str(tmp_path)],
+        check=False,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=30,
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert "terminate called" not in done.stderr
 
 
 def test_an_end_because_a_keeper_died_is_an_error_and_drained(
