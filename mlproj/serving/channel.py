@@ -3,7 +3,8 @@ The gateway's line to one worker: a bounded queue, one frame at a time, a deadli
 
 Batching that hardly waits: while the worker is busy requests queue; when it is free it gets all of them at
 once. Only a worker that takes long for a frame, whatever its size, is given a moment more: those whom it has
-just answered are about to ask again, and without them each frame would hold half of all who ask.
+just answered are about to ask again, and without them each frame would hold half of all who ask. The same
+holds for a fast one while this process is busy, since each frame costs it a commit.
 
 Nothing here waits without bound: a full queue says no, a request queued for longer than the deadline is
 given back, a frame unanswered by then is given up and its worker reported.
@@ -26,6 +27,8 @@ MOST_BYTES_A_FRAME = 8 << 20
 # What a frame may wait for the callers of the last one: a share of what that one took, if timers go so fine.
 _HOLD_SHARE = 0.1
 _SHORTEST_HOLD_S = 0.001
+# While the gateway is busy: at most the time that the callers of the last one waited, and no more than this.
+_LONGEST_BUSY_HOLD_S = 0.01
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 1.0
 
@@ -54,7 +57,11 @@ class Failure(Enum):
 
 
 class Owner(Protocol):
-    """Who is told what became of the requests."""
+    """Who is told what became of the requests; `is_busy` when there are so many that each frame counts, and
+    `commit_s` is what the last commit took."""
+
+    is_busy: bool
+    commit_s: float
 
     def answered(self, exchanges: list[Exchange], answers: list[Answer]) -> None: ...
 
@@ -246,6 +253,8 @@ class Channel:
         """The next frame: at once, or when the callers of the last one are back, or have had their time."""
         expected = min(answered + len(self._queue), MOST_REQUESTS_A_FRAME)
         hold_s = took_s * _HOLD_SHARE
+        if self._owner.is_busy:
+            hold_s = max(hold_s, min(took_s + self._owner.commit_s, _LONGEST_BUSY_HOLD_S))
         if expected == 1 or len(self._queue) >= expected or hold_s < _SHORTEST_HOLD_S:
             self._send()
             return

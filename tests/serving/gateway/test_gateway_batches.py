@@ -1,6 +1,8 @@
-"""How requests share frames where a worker takes long for a frame of any size."""
+"""How requests share frames where a frame costs much: with a slow worker, and in a gateway that is busy."""
 
 from __future__ import annotations
+
+import pytest
 
 from tests.serving.gateway.stage import Stage, wait_until
 from tests.serving.gateway.test_gateway_faults import Crowd
@@ -28,3 +30,16 @@ def test_callers_of_a_slow_worker_share_its_frames(empty_stage: Stage) -> None:
     crowd_of(empty_stage, "--sleep-ms", "100")
     # In two halves that take turns it would be half of them.
     assert batch_size(empty_stage) > 0.75 * CLIENTS
+
+
+@pytest.mark.parametrize(("busy_from", "is_shared"), [("0", True), ("99", False)])
+def test_callers_of_a_fast_worker_share_its_frames_while_the_gateway_is_busy(
+    empty_stage: Stage, busy_from: str, is_shared: bool
+) -> None:
+    empty_stage.start_as(
+        f"import mlproj.serving.desk as desk; desk.BUSY = {busy_from}\n"
+        "from mlproj.serving.gateway import main; main()"
+    )
+    # A tenth of it is too short a time for a timer, so that only a busy gateway waits.
+    crowd_of(empty_stage, "--sleep-ms", "9")
+    assert (batch_size(empty_stage) > 0.7 * CLIENTS) == is_shared

@@ -209,7 +209,14 @@ def test_a_shadow_sees_a_copy_that_the_caller_never_does(stage: Stage) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", ["hang", "crash", "rubbish", "sleep"])
-def test_a_shadow_that_misbehaves_changes_nothing_for_the_caller(stage: Stage, fault: str) -> None:
+def test_a_shadow_that_misbehaves_changes_nothing_for_the_caller(empty_stage: Stage, fault: str) -> None:
+    stage = empty_stage
+    stage.start_worker(1)
+    # A queue that is full before its oldest are too late, however busy the machine.
+    stage.start_as(
+        "import mlproj.serving.desk as desk; desk.SHADOW_QUEUE = 100\n"
+        "from mlproj.serving.gateway import main; main()"
+    )
     stage.start_worker(2, *(("--sleep-ms", "1000") if fault == "sleep" else (f"--{fault}",)))
     stage.apply([stage.route("primary", 1), stage.route("shadow", 2)], timeout_s=4.0)
     with stage.wire() as wire:
