@@ -43,6 +43,9 @@ COMMANDS = Commands(
         "drill": Entry("mlproj.cli.drill:drill", "Try whether the past can be had again; keep the result."),
         "wheels": Entry("mlproj.cli.wheels:wheels", "Keep the wheels of the versions that were deployed."),
         "litter": Entry("mlproj.cli.litter:litter", "List what nobody needs any more, and how to retire it."),
+        "handover": Entry(
+            "mlproj.cli.handover:handover", "List what is written down nowhere, for whoever comes after."
+        ),
         "doctor": Entry(
             "mlproj.cli.doctor:doctor", "Say what is missing on this machine, and what mends it."
         ),

@@ -28,7 +28,7 @@ def test_what_a_run_read_comes_back_after_the_data_were_changed(
     raw.unlink()
     raw.write_bytes(changed)
     assert tool(project, "dvc", "add", RAW).returncode == 0
-    subprocess.run(["git", "commit", "-qam", "More penguins"], cwd=project, check=True)
+    subprocess.run(["git", "commit", "--no-verify", "-qam", "More penguins"], cwd=project, check=True)
     shutil.rmtree(project / ".dvc" / "cache")
 
     done = mlproj("data", "at", run[:10], "--all", cwd=project)
