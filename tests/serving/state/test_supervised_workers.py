@@ -111,7 +111,7 @@ def test_a_stop_does_not_wait_for_a_look_over_a_long_log(tmp_path: Path) -> None
         encoding="utf-8",
         timeout=30,
     )
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert done.returncode == 0, done.stderr
     assert "terminate called" not in done.stderr
 
 
