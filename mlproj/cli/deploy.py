@@ -21,7 +21,7 @@ _AUTOMATION = (
 )
 _DEFER = "With partial automation: answers less sure than this go to a person."
 _FORCE = "Deploy against a closed gate; the reason is kept as a decision record."
-_PORT = "Where to serve, for the first deployment; else `[serving]` in mlproj.toml."
+_PORT = "Where to serve, when nothing runs; kept for the next start. Else `[serving]` in mlproj.toml."
 _LABELS = "Whether a canary needs labels (`mlproj feedback`) before it is promoted."
 _MATURITY = "How old an answer must be before its label counts, in both arms."
 _WHY = "Why, for the history."

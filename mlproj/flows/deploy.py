@@ -89,6 +89,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
 
     Raises ConfigError for what cannot be wanted, MlprojError if the version cannot be loaded.
     """
+    serve.must_be_there(project, wish.host, wish.port)
     said = settings.load(project, host=wish.host, port=wish.port)
     evidence = gathering.gather(project)
     with opening.open(project.home, project.postgres) as store:
@@ -111,6 +112,7 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             before=seen,
         )
         running = serve.ensure(project, said, say=say)
+        settings.remember(project, host=wish.host, port=wish.port)
         deployment = store.begin(
             mode=wish.mode,
             version=number,

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from mlproj.base import lock
 from mlproj.base.errors import ConfigError, MlprojError
@@ -128,6 +129,22 @@ def ensure(project: Project, settings: Settings, *, say: Callable[[str], None]) 
     raise MlprojError(
         f"the gateway was not ready within {_START_S:.0f} s:\n{_tail(log, begins)}", hint=f"look at `{log}`"
     )
+
+
+def must_be_there(project: Project, host: str | None, port: int | None) -> None:
+    """Raises ConfigError where a supervisor runs, and at another address than this."""
+    running = admin.ask(project.home, "ping")
+    if running is None:
+        return
+    at = urlsplit(str(running["url"]))
+    named = {at.hostname, "localhost"} if at.hostname == "127.0.0.1" else {at.hostname}
+    is_host, is_port = host is None or host in named, port in (None, 0, at.port)
+    if not (is_host and is_port):
+        option = "--host" if is_port else "--port"
+        raise ConfigError(
+            f"`{option}` has no effect: this project is served already, at {running['url']}",
+            hint="leave it out, or run `mlproj serve --stop` first to serve elsewhere",
+        )
 
 
 def stop(project: Project) -> bool:

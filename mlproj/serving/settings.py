@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import socket
 from collections.abc import Mapping
@@ -12,12 +13,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from mlproj.base import files
 from mlproj.base.errors import ConfigError, nearest
 from mlproj.project import MARKER, Project, find_postgres
 
 TOKEN = "MLPROJ_TOKEN"
 NODE = "MLPROJ_NODE"
 _SHORTEST_TOKEN = 16
+# In the project's data folder: the address that `mlproj deploy` was given last.
+_ADDRESS = "address.json"
 _SET_ONE = f"`export {TOKEN}=$(python -c 'import secrets; print(secrets.token_urlsafe())')`"
 
 
@@ -75,7 +79,8 @@ def node_name(home: Path, environ: Mapping[str, str] = os.environ) -> str:
 
 
 def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any) -> Settings:
-    """What `mlproj.toml` says, the environment over it, and what was `given` on the command line over both.
+    """What `mlproj.toml` says, over it the environment, the address remembered, and what was `given` on the
+    command line.
 
     Raises ConfigError, naming the key, for what cannot be used.
     """
@@ -83,10 +88,32 @@ def load(project: Project, environ: Mapping[str, str] = os.environ, **given: Any
     for key, value in said.items():
         _check(key, value)
     said["postgres"] = find_postgres(project.serving, environ)
+    said |= _remembered(project)
     said |= {key: value for key, value in given.items() if value is not None}
     if "log_policy" in said:
         said["log_policy"] = LogPolicy(said["log_policy"])
     return Settings(**said, token=environ.get(TOKEN) or None)
+
+
+def remember(project: Project, *, host: str | None, port: int | None) -> None:
+    """Let the address that `mlproj deploy` was given hold for the next start, on this machine, as long as
+    `mlproj.toml` says no other. A port of 0 is any."""
+    given = {key: value for key, value in (("host", host), ("port", port)) if value not in (None, 0)}
+    if given:
+        said = {"address": {**_remembered(project), **given}, "instead_of": _address(project)}
+        files.write_text(project.home / _ADDRESS, json.dumps(said) + "\n")
+
+
+def _remembered(project: Project) -> dict[str, Any]:
+    try:
+        said = json.loads((project.home / _ADDRESS).read_text(encoding="utf-8"))
+        return dict(said["address"]) if said["instead_of"] == _address(project) else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _address(project: Project) -> dict[str, Any]:
+    return {key: project.serving.get(key) for key in ("host", "port")}
 
 
 def must_be_safe(settings: Settings) -> None:

@@ -230,6 +230,33 @@ def test_what_is_sent_to_the_admin_socket_by_mistake_does_no_harm(live: Live) ->
     assert "Traceback" not in live.log()
 
 
+def test_the_address_that_deploy_was_given_holds_until_another_is_given(tmp_path: Path) -> None:
+    with toys.site(tmp_path) as live:
+        given, settled = free_port(), urlsplit(live.url).port
+        live.must("deploy", "--port", str(given))
+        assert toys.ping(live)["url"] == f"http://127.0.0.1:{given}"
+        known = live.overview()
+        done = live.run("deploy", "--port", str(settled))
+        assert done.returncode == 2
+        assert (
+            f"`--port` has no effect: this project is served already, at http://127.0.0.1:{given}"
+            in done.stderr
+        )
+        assert "mlproj serve --stop" in done.stderr
+        assert live.overview() == known, "nothing is recorded"
+        live.must("serve", "--stop")
+        live.must("deploy")
+        assert toys.ping(live)["url"] == f"http://127.0.0.1:{given}", "also when it is not said again"
+        live.must("serve", "--stop")
+        marker = live.root / "mlproj.toml"
+        text = marker.read_text(encoding="utf-8")
+        moved = free_port()
+        assert f"port = {settled}" in text
+        marker.write_text(text.replace(f"port = {settled}", f"port = {moved}"), encoding="utf-8")
+        live.must("deploy")
+        assert toys.ping(live)["url"] == f"http://127.0.0.1:{moved}"
+
+
 def test_a_service_whose_state_is_no_database_says_so_in_a_sentence(tmp_path: Path) -> None:
     with toys.site(tmp_path) as live:
         home = toys.home(live)
