@@ -117,6 +117,8 @@ def test_flips_against_the_live_version_are_counted_by_slice(birds: Repository) 
     assert (found["value"], found["rows"], found["with_confidence"]) == (0.25, 4, 0.9)
     assert found["low"] < 0.25 < found["high"]
     assert {each["level"]: each["value"] for each in found["slices"]} == {"F": 0.0, "M": 0.5}
+    (whole,) = regressions.measure(birds.project, [promise()])
+    assert whole["slices"] == []
     (lacking,) = regressions.measure(birds.project, [promise(slices=("Age",))])
     assert "no slices by `Age`" in lacking["reason"]
     (dev,) = regressions.measure(birds.project, [promise(split="dev")])
