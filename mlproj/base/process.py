@@ -82,6 +82,25 @@ def stream(
             raise
 
 
+def talk(
+    *command: str | Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    asks: bool = True,
+) -> int:
+    """Run a program that speaks with the user itself, and return its exit code. What it says goes to stderr;
+    with `asks` it may read what they type."""
+    environ = environment(env, None)
+    argv = [_resolve(str(command[0]), environ), *map(str, command[1:])]
+    stdin = None if asks else subprocess.DEVNULL
+    with subprocess.Popen(argv, cwd=cwd, env=environ, stdin=stdin, stdout=2) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            stop(child)
+            raise
+
+
 def start(
     *command: str | Path,
     cwd: Path | None = None,

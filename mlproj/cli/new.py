@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from mlproj.flows.new import New
     from mlproj.scaffold.environment import Interpreter
 
+_TEMPLATE_HELP = (
+    "Somebody else's Cookiecutter or Copier template: a folder, git URL, zip, or `gh:user/repository`."
+)
+_CONFIG_HELP = "A TOML file of defaults for these options, before ~/.config/mlproj/config.toml."
+# The name of mlproj's own, for one whose house has another by default.
+_OWN = "mlproj"
+_LIFECYCLE = ("project_name", "module_name", "description", "author")
 _DEFAULTS_HELP = "Ask nothing: take the default of every question that no option answers."
 
 
@@ -47,6 +54,24 @@ def new(
     storage_url: Annotated[str, typer.Option(help="Its address, e.g. `s3://bucket/folder`.")] = "",
     docs: Annotated[str, typer.Option(help="Documentation site: mkdocs or none.")] = "",
     ci: Annotated[str, typer.Option(help="Continuous integration: github, gitlab or none.")] = "",
+    template: Annotated[str | None, typer.Option(metavar="SOURCE", help=_TEMPLATE_HELP)] = None,
+    checkout: Annotated[
+        str | None, typer.Option(metavar="REF", help="Branch, tag or commit of `--template`.")
+    ] = None,
+    directory: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where in `--template` the template is.")
+    ] = None,
+    answer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="An answer to `--template`. May be given again."),
+    ] = None,
+    trust: Annotated[
+        bool, typer.Option("--trust", help="Let `--template` run its code without being asked.")
+    ] = False,
+    replay: Annotated[
+        bool, typer.Option("--replay", help="Answer `--template` as the last time (Cookiecutter's replay).")
+    ] = False,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help=_CONFIG_HELP)] = None,
     bare: Annotated[bool, typer.Option("--bare", help="Folders and documents only, no pipeline.")] = False,
     defaults: Annotated[bool, typer.Option("--defaults", help=_DEFAULTS_HELP)] = False,
     dry_run: Annotated[
@@ -58,6 +83,7 @@ def new(
     Example: mlproj new churn-model --data telco.csv --target Churn
     """
     from mlproj.cli import render
+    from mlproj.flows.adopt import Wishes
     from mlproj.flows.new import Table, create
     from mlproj.scaffold.answers import Answers
 
@@ -71,7 +97,7 @@ def new(
         "project_name": name,
         "module_name": module,
         "description": description,
-        "author": author or tables.author(),
+        "author": author,
         "license": license,
         "python_version": python,
         "env_manager": env_manager,
@@ -81,10 +107,8 @@ def new(
         "ci": ci,
         "scaffold": "bare" if bare else "",
     }
-    found = _interpreter(interpreter, words)
-    answers = Answers.from_words(words)
-    if asks:
-        answers = Answers.from_words(_asked(words))
+    house = _house(config)
+    source = (house.get("template") or _OWN) if template is None else template
     table = None
     if data is not None:
         table = Table(
@@ -96,6 +120,33 @@ def new(
             missing=tuple(missing or ()),
             keep=tuple(keep or ()),
         )
+    if source != _OWN:
+        from mlproj.cli import new_template
+
+        _must_be_theirs(words, interpreter)
+        new_template.generate(
+            name,
+            source,
+            checkout=checkout,
+            directory=directory,
+            answers=answer or (),
+            trust=trust,
+            replay=replay,
+            defaults=defaults,
+            dry_run=dry_run,
+            wishes=Wishes(words=_lifecycle(words, house), table=table),
+        )
+        return
+    if answer or checkout or directory or trust or replay:
+        raise ConfigError(
+            "`--answer`, `--checkout`, `--directory`, `--trust` and `--replay` are for others' templates",
+            hint="name it with `--template SOURCE`",
+        )
+    words = _with_defaults(words, house)
+    found = _interpreter(interpreter, words)
+    answers = Answers.from_words(words)
+    if asks:
+        answers = Answers.from_words(_asked(words))
     made = create(
         Path.cwd() / answers.project_name,
         answers,
@@ -105,6 +156,46 @@ def new(
         say=render.talk,
     )
     _show(made)
+
+
+def _house(config: Path | None) -> Mapping[str, str]:
+    """A house's defaults, as words by answer."""
+    from mlproj.cli import render
+    from mlproj.scaffold import house
+
+    found = house.load(config)
+    for warning in found.warnings:
+        render.talk(f"{render.style('warning', 'yellow', sys.stderr)}: {warning}")
+    return found.defaults
+
+
+def _with_defaults(words: Mapping[str, str], house: Mapping[str, str]) -> dict[str, str]:
+    """What was typed, below it the house's defaults, below these what the machine says."""
+    if words["storage"] or words["storage_url"]:
+        house = {key: word for key, word in house.items() if key not in ("storage", "storage_url")}
+    said = {key: word or house.get(key, "") for key, word in words.items()}
+    said["author"] = said["author"] or tables.author()
+    return said
+
+
+def _lifecycle(words: Mapping[str, str], house: Mapping[str, str]) -> dict[str, str]:
+    """The answers that are mlproj's own to ask, whoever's template it is."""
+    said = {key: word for key, word in words.items() if key in _LIFECYCLE}
+    said["author"] = said["author"] or house.get("author", "") or tables.author()
+    return said
+
+
+def _must_be_theirs(words: Mapping[str, str], interpreter: Path | None) -> None:
+    """Raises ConfigError for an option that answers a question of mlproj's own template."""
+    given = [key for key, word in words.items() if word and key not in _LIFECYCLE]
+    given += ["interpreter"] if interpreter else []
+    if given:
+        option = {"python_version": "--python", "scaffold": "--bare"}
+        shown = ", ".join(f"`{option.get(key, '--' + key.replace('_', '-'))}`" for key in given)
+        raise ConfigError(
+            f"{shown}: that is a question of mlproj's own template, and `--template` names another",
+            hint="answer the other's questions with `--answer KEY=VALUE`",
+        )
 
 
 def _interpreter(named: Path | None, words: dict[str, str]) -> Interpreter | None:

@@ -201,6 +201,11 @@ def _alone(root: Path) -> Iterator[None]:
     files.remove(place)
 
 
+def with_phases(wishes: Wishes, phases: Mapping[str, str]) -> Wishes:
+    """The wishes, with phases for the stages that they do not speak of."""
+    return replace(wishes, phases={**phases, **wishes.phases})
+
+
 def _phases(found: Found, asked: Mapping[str, str]) -> dict[str, str]:
     """The phases to be written, by stage. Raises ConfigError for a stage or a phase that there is not."""
     known = {stage.name: stage for stage in found.stages}
