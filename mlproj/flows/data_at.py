@@ -174,6 +174,8 @@ def _of_commit(world: World, found: DataAt, commit: Commit, *, everything: bool)
             read = made.get(file.path)
             if read is not None and read.md5 != file.md5:
                 world.note(f"`{file.path}` was new: the pipeline had last run on MD5 {read.md5}")
+    if commit.id == git.head(root) and git.output(root, "status", "--porcelain", "--", "*.dvc"):
+        world.note("the work tree has other data, of which no commit knows yet: `git status` names them")
     found = replace(found, commit=commit, committed=history.committed(root, commit.id))
     if not data:
         return replace(found, nothing=_no_data(root, commit))
@@ -291,10 +293,18 @@ def _brought(world: World, found: DataAt, out: Path | None) -> DataAt:
     project = world.project
     folder = out.expanduser().absolute() if out is not None else project.root / FOLDER / _name(found)
     fetched = _fetched(world, found.files)
+    had = [each for each in fetched if not each.problem]
     if out is None:
         bring.hide(project.root / FOLDER)
-        bring.clear(folder, [folder / each.file.path for each in fetched])
-    elif folder.is_relative_to(project.root) and (not folder.exists() or not any(folder.iterdir())):
+        bring.clear(folder, [folder / each.file.path for each in had])
+    else:
+        for each in had:
+            bring.refuse_other(world.objects, each.file, folder / each.file.path)
+    if (
+        out is not None
+        and folder.is_relative_to(project.root)
+        and (not folder.exists() or not any(folder.iterdir()))
+    ):
         bring.hide(folder)
     placed = []
     for data in fetched:
@@ -302,7 +312,7 @@ def _brought(world: World, found: DataAt, out: Path | None) -> DataAt:
         if data.problem:
             placed.append(data)
             continue
-        bring.place(world.objects, data.file, target, replace=out is None)
+        bring.place(world.objects, data.file, target)
         placed.append(replace(data, placed=os.path.relpath(target, project.root)))
     return replace(found, folder=os.path.relpath(folder, project.root), files=tuple(placed))
 

@@ -26,24 +26,24 @@ def hide(folder: Path) -> None:
             files.write_text(folder / name, text)
 
 
-def place(objects: Objects, file: File, target: Path, *, replace: bool) -> None:
-    """Put a file or folder, whose object is in the cache and whole, at `target`.
+def place(objects: Objects, file: File, target: Path) -> None:
+    """Put a file or folder, whose object is in the cache and whole, at `target`, in place of what is there.
 
-    What is there already with the same content is left. Raises ConfigError where other content is there and
-    `replace` is False, before anything is written.
+    What is there already with the same content is left.
     """
-    assert file.md5 is not None
-    wanted = [(target, file.md5)]
-    if file.md5.endswith(_FOLDER):
-        inside = objects.inside(file.md5)
-        wanted = [(_within(target, name), md5) for name, md5 in inside]
-    if not replace:
-        _refuse_other(wanted)
-    for path, md5 in wanted:
-        if _is(path, md5):
-            path.chmod(_READ_ONLY)
-        else:
+    for path, md5 in _wanted(objects, file, target):
+        if not _is(path, md5):
             _put(objects.cached(md5), path, linked=objects.links)
+
+
+def refuse_other(objects: Objects, file: File, target: Path) -> None:
+    """Raise ConfigError where `place` would replace other content."""
+    for path, md5 in _wanted(objects, file, target):
+        if path.exists() and not _is(path, md5):
+            raise ConfigError(
+                f"`{path}` is there already, with other content; nothing was written",
+                hint="move it away, or name another folder with `--out`",
+            )
 
 
 def clear(folder: Path, keep: Iterable[Path]) -> None:
@@ -57,21 +57,20 @@ def clear(folder: Path, keep: Iterable[Path]) -> None:
             path.unlink()
 
 
+def _wanted(objects: Objects, file: File, target: Path) -> list[tuple[Path, str]]:
+    """The files to put there, each with its digest."""
+    assert file.md5 is not None
+    if not file.md5.endswith(_FOLDER):
+        return [(target, file.md5)]
+    return [(_within(target, name), md5) for name, md5 in objects.inside(file.md5)]
+
+
 def _within(target: Path, name: str) -> Path:
     """A path that a folder's listing names. A listing comes from elsewhere: it does not lead out of there."""
     pure = PurePosixPath(name)
     if pure.is_absolute() or ".." in pure.parts:
         raise MlprojError(f"the listing of `{target.name}` names `{name}`, which leads out of the folder")
     return target / pure
-
-
-def _refuse_other(wanted: Iterable[tuple[Path, str]]) -> None:
-    for path, md5 in wanted:
-        if path.exists() and not _is(path, md5):
-            raise ConfigError(
-                f"`{path}` is there already, with other content; nothing was written",
-                hint="move it away, or name another folder with `--out`",
-            )
 
 
 def _put(source: Path, target: Path, *, linked: bool) -> None:

@@ -235,12 +235,22 @@ def test_a_folder_of_the_user_s_own_is_not_overwritten(root: Path, mlproj: Run, 
     (tmp_path / "mine" / "more.txt").write_text("more", encoding="utf-8")
     done = mlproj("data", "at", "2026-03-15", "--out", tmp_path / "mine", cwd=root)
     assert done.returncode == 2
+    assert not (tmp_path / "mine" / "data" / "external").exists()
     assert f"`{mine}` is there already, with other content" in done.stderr
     assert mine.read_text(encoding="utf-8") == "mine"
     mine.unlink()
     assert mlproj("data", "at", "2026-03-15", "--out", tmp_path / "mine", cwd=root).returncode == 0
     assert mine.read_text(encoding="utf-8") == SECOND
     assert (tmp_path / "mine" / "more.txt").is_file()
+
+
+def test_data_that_were_never_committed_are_told_of(root: Path, mlproj: Run) -> None:
+    assert "no commit knows" not in mlproj("data", "at", "HEAD", "--list", cwd=root).stderr
+    (root / "data/raw/more.csv").write_text("id\n1\n", encoding="utf-8")
+    subprocess.run([sys.executable, "-m", "dvc", "-q", "add", "data/raw/more.csv"], cwd=root, check=True)
+    done = mlproj("data", "at", "HEAD", "--list", cwd=root)
+    assert "the work tree has other data, of which no commit knows yet" in done.stderr
+    assert "more.csv" not in done.stdout
 
 
 def test_what_the_cache_lacks_or_has_damaged_comes_from_the_remote(root: Path, mlproj: Run) -> None:
