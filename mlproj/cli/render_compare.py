@@ -225,7 +225,8 @@ def _groups(title: str, groups: Iterable[Group]) -> None:
 
 def _row(flip: Flip, *, of_numbers: bool) -> None:
     if of_numbers:
-        said = f"is {_number(flip.actual)}: said {_number(flip.before)}, now says {_number(flip.after)}"
+        actual, before, after = (f"{value:,.6g}" for value in (flip.actual, flip.before, flip.after))
+        said = f"is {actual}: said {before}, now says {after}"
         said += f"; off by {_number(flip.lost)} more"
     else:
         said = (

@@ -125,6 +125,20 @@ def test_flips_against_the_live_version_are_counted_by_slice(birds: Repository) 
     assert "no row of dev is in both runs" in dev["reason"]
 
 
+def test_answers_that_only_the_remote_has_are_read_there(birds: Repository, tmp_path: Path) -> None:
+    birds.run("aaaa", 1, GOOD, version=1)
+    birds.run("bbbb", 2, WORSE)
+    (tmp_path / "remote").mkdir()
+    (birds.root / ".dvc" / "cache" / "files").rename(tmp_path / "remote" / "files")
+    (lost,) = regressions.measure(birds.project, [promise()])
+    assert "neither in the cache nor on a remote, for none is configured" in lost["reason"]
+    birds.write(
+        ".dvc/config", f"[core]\n    remote = here\n['remote \"here\"']\n    url = {tmp_path / 'remote'}\n"
+    )
+    (found,) = regressions.measure(birds.project, [promise()])
+    assert found["value"] == 0.25
+
+
 def test_answers_of_an_earlier_model_are_not_taken_for_those_of_a_new_one(birds: Repository) -> None:
     birds.run("aaaa", 1, GOOD, version=1)
     birds.run("bbbb", 2, WORSE)
