@@ -85,7 +85,7 @@ def drills(past: tuple[Drill, ...], made: Drill | None) -> None:
         for different in made.different[:_MOST_SHOWN]:
             line(f"  DIFFERENT: {different}; `mlproj replay {different}` tells more")
         if made.rebuilt is not None:
-            line(f"  run {made.rebuilt.run[:8]}: {made.rebuilt.level or 'not rebuilt'}")
+            line(f"  run {made.rebuilt.run[:8]}: {made.rebuilt.level or 'nothing to compare'}")
         for lack in (*made.lacks, *(made.rebuilt.lacks if made.rebuilt else ())):
             line(f"  {style('✗', 'red')} {lack}")
     if not past:
@@ -96,7 +96,7 @@ def drills(past: tuple[Drill, ...], made: Drill | None) -> None:
         mark, colour = ("✓", "green") if each.passes else ("✗", "red")
         rebuilt = "-"
         if each.rebuilt is not None:
-            rebuilt = f"{each.rebuilt.run[:8]} {each.rebuilt.level or 'not rebuilt'}"
+            rebuilt = f"{each.rebuilt.run[:8]} {each.rebuilt.level or 'not compared'}"
         agreed = f"{each.agreed:,} of {each.asked:,}"
         line(f"{style(mark, colour)} {each.at:<20} {agreed:>21}  {rebuilt:<28} {each.by}")
     said = rate(past)

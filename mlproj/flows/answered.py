@@ -32,11 +32,12 @@ def one(world: World, shown: str) -> Chosen:
 
     Raises ConfigError for what is no id.
     """
-    from mlproj.monitoring import records
+    from mlproj.monitoring import chains, records
 
     project, number = world.project, ids.parse(shown)
     try:
-        found = records.get(project.home, number, postgres=project.postgres)
+        with chains.told(project.home):
+            found = records.get(project.home, number, postgres=project.postgres)
     except MlprojError as error:
         world.broken(Link.LOG, f"the prediction log cannot be read: {error.message}", hint=error.hint)
         return Chosen()
@@ -74,24 +75,25 @@ def sample(
     version: int | None = None,
 ) -> Chosen:
     """Some of the answers within a time, whatever role their version had; each as likely as any other."""
-    from mlproj.monitoring import records
+    from mlproj.monitoring import chains, records
 
     chance, kept = random.Random(seed), list[Record]()
     served, aside = 0, Counter[str]()
     project = world.project
     first, past = id_at(since, "--since") or 0, id_at(until, "--until")
     try:
-        for record in records.since(project.home, first, until=past, postgres=project.postgres):
-            if version not in (None, record.version):
-                continue
-            if not _is_answer(record):
-                aside["refused" if record.status < _OF_THE_SERVER else "failed"] += 1
-                continue
-            served += 1
-            # Vitter's algorithm R: the first fill the places, each later one may take one.
-            place = len(kept) if served <= most else chance.randrange(served)
-            if place < most:
-                kept[place : place + 1] = [record]
+        with chains.told(project.home):
+            for record in records.since(project.home, first, until=past, postgres=project.postgres):
+                if version not in (None, record.version):
+                    continue
+                if not _is_answer(record):
+                    aside["refused" if record.status < _OF_THE_SERVER else "failed"] += 1
+                    continue
+                served += 1
+                # Vitter's algorithm R: the first fill the places, each later one may take one.
+                place = len(kept) if served <= most else chance.randrange(served)
+                if place < most:
+                    kept[place : place + 1] = [record]
     except MlprojError as error:
         world.broken(Link.LOG, f"the prediction log cannot be read: {error.message}", hint=error.hint)
     return Chosen(records=tuple(kept), served=served, aside=dict(aside))

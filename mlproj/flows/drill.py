@@ -130,7 +130,8 @@ def _rebuilt(project: Project, seed: int, say: Callable[[str], None]) -> Rebuilt
         run=run,
         is_reproduced=found.answers_yes,
         level=found.level.said if found.level is not None else None,
-        lacks=tuple(each.said for each in found.breaks),
+        # Where nothing could be compared though nothing is broken, its notes say why.
+        lacks=tuple(each.said for each in found.breaks) or (found.notes if found.level is None else ()),
         seconds=round(found.seconds, 1),
     )
 

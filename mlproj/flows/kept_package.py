@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproj.base.errors import MlprojError
+from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.flows import origins
 from mlproj.flows.origins import World
 from mlproj.pipeline.scratch import Scratch
@@ -118,19 +118,16 @@ def _by_snapshot(
         return None
     looked = world.objects.look(locked)
     try:
-        folder = scratch.bring(locked.md5, f"package-{number}-{locked.md5[:8]}")
-        package.verify(folder)
+        folder = _brought(scratch, locked.md5, lacks)
     except MlprojError as error:
         where = f"; {looked.remark}" if looked.remark else ""
-        lost = looked.kept is Kept.LOST
+        away = _away(world)
+        why = f"cannot be had: {error.message}"
+        if looked.kept is Kept.LOST:
+            why = f"is neither in DVC's cache nor on the remote{where}{away}"
         world.broken(
-            Link.OBJECT if lost else Link.REMOTE,
-            f"{gone}, and `{PACKAGE}` (MD5 {locked.md5}) of run `{run}` "
-            + (
-                f"is neither in DVC's cache nor on the remote{where}"
-                if lost
-                else f"cannot be had: {error.message}"
-            ),
+            Link.REMOTE if away else Link.OBJECT,
+            f"{gone}, and `{PACKAGE}` (MD5 {locked.md5}) of run `{run}` {why}",
             known=_model(world, files.get("models/model")),
             hint="run `make sync_data_up` where it still is, or `mlproj trace` to see what else is missing",
         )
@@ -138,6 +135,36 @@ def _by_snapshot(
     return KeptPackage(
         folder=folder, digest=package.digest(folder), found=f"by DVC, from the snapshot of run {run[:8]}"
     )
+
+
+def _brought(scratch: Scratch, md5: str, lacks: list[str]) -> Path:
+    """The package from DVC's cache, or from the remote where the cache is damaged.
+
+    Raises ToolError if DVC cannot bring it, ConfigError if what is there is damaged.
+    """
+    name = f"package-{md5[:8]}"
+    folder = scratch.bring(md5, name)
+    try:
+        package.verify(folder)
+    except ConfigError as error:
+        try:
+            folder = scratch.without_cache().bring(md5, name)
+            package.verify(folder)
+        except MlprojError:
+            # The remote may be away or have none; that it is damaged here is what there is to mend.
+            raise error from None
+        lacks.append(f"DVC's cache is damaged, so the remote was asked: {error.message}")
+    return folder
+
+
+def _away(world: World) -> str:
+    """That the remote cannot be reached; empty where it can, or there is none."""
+    remote = world.objects.remote
+    if remote is None or remote.is_reachable:
+        return ""
+    if remote.folder is not None:
+        return f": the folder `{remote.url}` of the remote `{remote.name}` is not there"
+    return f": the remote `{remote.name}` was asked by DVC"
 
 
 def _model(world: World, model: File | None) -> str:

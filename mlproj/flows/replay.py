@@ -20,8 +20,8 @@ from mlproj.provenance import agreement
 from mlproj.provenance.agreement import TOLERANCE, Agreement, Answer, Grade, Verdict
 from mlproj.provenance.objects import Objects
 from mlproj.provenance.replay import Again, Replay, Replayed, Setting, Today
-from mlproj.provenance.trace import Link
-from mlproj.serving import answers, frames, ids, package, store
+from mlproj.provenance.trace import Link, listed, plural
+from mlproj.serving import answers, frames, ids, package, replaying, store
 from mlproj.serving.deployment import PRIMARY, Deployment
 from mlproj.serving.package import Package
 from mlproj.serving.record import Record
@@ -85,6 +85,7 @@ def replay(project: Project, wish: Wish, *, say: Callable[[str], None]) -> Repla
     if wish.prediction is not None:
         chosen = answered.one(world, wish.prediction)
     else:
+        say("choosing from the prediction log")
         chosen = answered.sample(
             world, wish.sample, seed=seed, since=wish.since, until=wish.until, version=wish.version
         )
@@ -97,7 +98,7 @@ def replay(project: Project, wish: Wish, *, say: Callable[[str], None]) -> Repla
             say=say,
         )
         deployments = _deployments(found)
-        for group in _groups(world, found.store, deployments, chosen.records):
+        for group in _groups(world, found.store, deployments, _with_inputs(found, chosen.records)):
             _replay(found, group, deployments)
         today = _today(found, chosen.records[0]) if wish.prediction and chosen.records else None
     return Replay(
@@ -157,6 +158,20 @@ def _opened(world: World, stack: ExitStack) -> Store | None:
 
 def _deployments(found: _Replaying) -> Mapping[int, Deployment]:
     return {each.id: each for each in found.store.deployments()} if found.store is not None else {}
+
+
+def _with_inputs(found: _Replaying, chosen: Sequence[Record]) -> list[Record]:
+    """Those whose inputs can be given again. Of the others, a line in somebody's table, it is told."""
+    whole = [record for record in chosen if replaying.is_row(record.features)]
+    lacking = [ids.text(record.id) for record in chosen if not replaying.is_row(record.features)]
+    if lacking:
+        found.left += len(lacking)
+        found.world.broken(
+            Link.RECORD,
+            f"the inputs of {plural(len(lacking), 'prediction')} are not in the log: {listed(lacking)}",
+            known="the answers are, and by whom they were given",
+        )
+    return whole
 
 
 def _groups(

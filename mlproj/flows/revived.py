@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,7 @@ def _recorded(world: World, described: Package) -> Surroundings:
         python=described.environment.python,
         platform=_platform(said),
         cpu=_text(said.get("cpu")),
-        blas=_text(said.get("blas")),
+        blas=_blas(said.get("blas")),
         packages={str(name): str(version) for name, version in packages.items()}
         if isinstance(packages, dict)
         else {},
@@ -119,7 +118,7 @@ def _now(found: Mapping[str, Any], before: Surroundings) -> Surroundings:
         python=_text(found.get("python")),
         platform=_platform(found),
         cpu=_text(found.get("cpu")),
-        blas=_text(found.get("blas")),
+        blas=_blas(found.get("blas")),
         packages={name: packages[name] for name in before.packages if name in packages},
     )
 
@@ -129,8 +128,17 @@ def _platform(said: Mapping[str, Any]) -> str | None:
     return None if found is None else installed.platform_of(found)
 
 
+def _blas(value: Any) -> str | None:
+    """The libraries of linear algebra by name, version and processor; a worker takes one thread of each."""
+    if not isinstance(value, list):
+        return _text(value)
+    found = {
+        " ".join(str(each[key]) for key in ("internal_api", "version", "architecture") if each.get(key))
+        for each in value
+        if isinstance(each, dict) and each.get("internal_api") != "openmp"
+    }
+    return ", ".join(sorted(found)) or None
+
+
 def _text(value: Any) -> str | None:
-    """What is compared as a text, however it was recorded."""
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, sort_keys=True)
+    return value if isinstance(value, str) else None

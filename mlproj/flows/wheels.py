@@ -88,6 +88,8 @@ def keep(project: Project, *, say: Callable[[str], None]) -> tuple[Stock, ...]:
     wheels kept that could be, if an index or the remote cannot be reached.
     """
     with lock.held(project.home / f"{NAME}.lock", doing="keeping wheels"):
+        for left in (project.home / NAME).glob("mlproj-dvc-*"):
+            files.remove(left)  # of one that was killed
         kept = {each.lock_sha256: each for each in stocks(project)}
         for _, wanted in _deployed(project):
             found = kept[wanted.lock_sha256]
@@ -142,13 +144,15 @@ def _keep(project: Project, wanted: Wanted, found: Stock, say: Callable[[str], N
             )
             shutil.copytree(folder, place.root / NAME)
             place.dvc("add", "--quiet", NAME)
+            # Named only when they are where others find them; until then they are brought once more.
+            _push(project, place)
             described = (place.root / f"{NAME}.dvc").read_text(encoding="utf-8")
             contents = {vault.WHEELS: described, **texts, ".dvc/config": _config(project)}
             vault.keep(project.root, sha256, contents)
             files.remove(folder)
         else:
             place.bring(md5, NAME)
-        _push(project, place)
+            _push(project, place)
 
 
 def _push(project: Project, place: Scratch) -> None:

@@ -48,10 +48,20 @@ class Scratch:
             )
         return done.stdout
 
+    def without_cache(self) -> Scratch:
+        """The same beside a cache of its own, which is empty: what is brought comes from the remote."""
+        root = self.root / "without-cache"
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(self.root / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("tmp"))
+        made = Scratch(root=root, program=self.program)
+        made.dvc("config", "cache.dir", str(root / ".dvc" / "cache"))
+        return made
+
     def bring(self, md5: str, name: str) -> Path:
         """A folder or file by its digest, from the cache or else the remote; where it is now.
 
-        Raises ToolError if neither has it whole.
+        DVC believes what its cache has under that digest, so it may be damaged. Raises ToolError if neither
+        has all of it.
         """
         path = self.root / name
         text = f"outs:\n- md5: {md5}\n  hash: md5\n  path: {name}\n"

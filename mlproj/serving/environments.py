@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -127,7 +128,7 @@ def _is_current(project: Project, wanted: Wanted) -> bool:
 def texts(project: Project, wanted: Wanted) -> dict[str, str]:
     """The files that uv builds from: those of the work tree, else those of the commit of the run.
 
-    Raises ConfigError where neither has them.
+    Raises ConfigError where neither has them, or what the commit has is not the lock file that was recorded.
     """
     names = [str(wanted.lock)] + (["pyproject.toml"] if wanted.lock == "uv.lock" else [])
     if _is_current(project, wanted):
@@ -142,6 +143,12 @@ def texts(project: Project, wanted: Wanted) -> dict[str, str]:
                 hint="run `git fetch --tags`, then deploy again",
             )
         found[name] = done.stdout
+    if hashlib.sha256(found[str(wanted.lock)].encode()).hexdigest() != wanted.lock_sha256:
+        raise ConfigError(
+            f"`{wanted.lock}` in the snapshot of the run is not the lock file that it had "
+            f"(SHA-256 {str(wanted.lock_sha256)[:12]}): it was changed since",
+            hint=f"see `git log {str(wanted.commit)[:12]}`; another clone may still have the tag as it was",
+        )
     return found
 
 

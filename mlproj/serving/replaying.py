@@ -97,7 +97,7 @@ def asked(python: Path, folder: Path, *, digest: str | None, engine: str) -> Ite
             _finish(process)
 
 
-def single(features: bytes) -> bool:
+def is_row(features: bytes) -> bool:
     """Whether a record's features are one row, as the worker wrote them."""
     try:
         return isinstance(json.loads(features), dict)

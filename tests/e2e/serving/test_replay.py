@@ -6,6 +6,7 @@ One project is deployed and asked once. Each test that breaks something does it 
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import shutil
 import sqlite3
@@ -249,6 +250,32 @@ def _lose_snapshot(copy: Answered) -> None:
     git(copy.root, "update-ref", "-d", f"refs/mlproj/runs/{copy.run}", env=copy.env)
 
 
+def _edit_lock(copy: Answered) -> None:
+    """The tag of the run moved to a commit with another lock file than it had."""
+    with (copy.root / "requirements.lock").open("a", encoding="utf-8") as lock:
+        lock.write("newcomer==1.0\n")
+    git(copy.root, "commit", "-qam", "Edited", env=copy.env)
+    git(copy.root, "update-ref", f"refs/tags/mlproj/run/{copy.run}", "HEAD", env=copy.env)
+    git(copy.root, "update-ref", f"refs/mlproj/runs/{copy.run}", "HEAD", env=copy.env)
+
+
+def _damage_object(copy: Answered) -> None:
+    """The package is gone here, and a file of it in DVC's cache is not what it was."""
+    (kept,) = copy.home.glob("versions/*/engines/numpy/*.json")
+    md5 = hashlib.md5(kept.read_bytes(), usedforsecurity=False).hexdigest()
+    _lose_copies(copy)
+    damaged = copy.root / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]
+    damaged.chmod(0o644)
+    damaged.write_text("{}", encoding="utf-8")
+    # As a disk does it, unseen: what can be written to, DVC would look at again.
+    damaged.chmod(0o444)
+
+
+def _lose_remote(copy: Answered) -> None:
+    _lose_objects(copy)
+    copy.remote.rmdir()
+
+
 def _lose_lock(copy: Answered) -> None:
     """Another lock file, and none of the commits that had the one of the run."""
     (copy.root / "requirements.lock").write_text("numpy==1.0\n", encoding="utf-8")
@@ -282,8 +309,11 @@ class TestWhatIsLost:
         ("breaks", "link", "says", "knows"),
         [
             (_lose_objects, "object", "is neither in DVC's cache nor on the remote", "`models/model`"),
+            (_lose_remote, "remote", "is not there", "`models/model`"),
             (_lose_snapshot, "package", "no snapshot of run", "its record says"),
+            (_damage_object, "object", "is not the file that was packaged", "`models/model`"),
             (_lose_lock, "environment", "its commit is not in this repository", "Python 3."),
+            (_edit_lock, "environment", "is not the lock file that it had", "Python 3."),
         ],
         ids=lambda value: value.__name__.strip("_") if callable(value) else None,
     )
@@ -299,6 +329,23 @@ class TestWhatIsLost:
         assert (found["replayed"], found["left"]) == (0, 1)
         assert [setting["grade"] for setting in found["settings"]] == ["unavailable"]
 
+    def test_inputs_that_were_not_recorded_and_a_log_that_cannot_be_read_are_told(
+        self, copy: Answered
+    ) -> None:
+        copy.alter("UPDATE prediction SET features = ? WHERE row < 49", b"", log=True)
+        found = copy.json("--since", "2020-01-01", exits=3)
+        (broken,) = found["breaks"]
+        assert broken["link"] == "record"
+        assert f"the inputs of {found['left']:,} predictions are not in the log" in broken["said"]
+        assert (found["replayed"] + found["left"], found["replayed"] > 0) == (ROWS, True)
+        (log,) = copy.home.glob("log/*.db")
+        for file in copy.home.glob("log/*.db-*"):
+            file.unlink()
+        log.write_bytes(b"no database" * 1000)
+        for words in (["--since", "2020-01-01"], [copy.prediction]):
+            (broken,) = copy.json(*words, exits=3)["breaks"]
+            assert (broken["link"], "cannot be read" in broken["said"]) == ("log", True)
+
     def test_another_clone_gives_the_same_answers_after_the_lock_file_has_changed(
         self, copy: Answered, project_python: Path
     ) -> None:
@@ -312,13 +359,15 @@ class TestWhatIsLost:
             check=False,
         )
         assert done.returncode == 0, done.stderr
+        # A damaged object of the cache does no harm while the remote has it.
+        _damage_object(copy)
+        assert "DVC's cache is damaged" in copy.json(copy.prediction)["notes"][-1]
         lock = copy.root / "requirements.lock"
         lock.write_text(lock.read_text(encoding="utf-8") + "newcomer==1.0\n", encoding="utf-8")
         git(copy.root, "commit", "-qam", "Another environment, and the remote", env=copy.env)
         clone = copy.root.parent / "clone"
         git(copy.root, "clone", "-q", "--no-local", ".", str(clone), env=copy.env)
         shutil.rmtree(copy.root)
-        _lose_copies(copy)
         found = copy.json("--since", "2020-01-01", "--sample", "50", root=clone)
         assert (found["holds"], found["replayed"]) == (True, 50)
         (setting,) = found["settings"]
