@@ -11,6 +11,7 @@ import typer
 from mlproj.base.errors import ConfigError
 
 _FILE = "CSV or JSON lines: prediction_id (or entity, since, until), label (or decision, metric, value), at."
+_SHADOWS = "Also what shadows said, which no caller saw; a column `role` tells them apart."
 _SHOWN = 5
 
 
@@ -54,6 +55,7 @@ def feedback(
 def predictions(
     since: Annotated[str | None, typer.Option(metavar="TIME", help="From this time on, UTC.")] = None,
     until: Annotated[str | None, typer.Option(metavar="TIME", help="Before this time, UTC.")] = None,
+    shadows: Annotated[bool, typer.Option("--shadows", help=_SHADOWS)] = False,
 ) -> None:
     """Write the prediction log as CSV: date, model, version, inputs, output.
 
@@ -63,5 +65,5 @@ def predictions(
     from mlproj.flows.predictions import export
     from mlproj.project import Project
 
-    written = export(Project.find(), sys.stdout, since=since, until=until)
+    written = export(Project.find(), sys.stdout, since=since, until=until, shadows=shadows)
     render.talk(f"{written:,} predictions")

@@ -11,14 +11,20 @@ from mlproj.project import Project
 from mlproj.serving import ids
 
 
-def export(project: Project, stream: TextIO, *, since: str | None, until: str | None) -> int:
-    """Write `date,model,model version,feature inputs,output`; returns how many rows. Times are UTC."""
+def export(
+    project: Project, stream: TextIO, *, since: str | None, until: str | None, shadows: bool = False
+) -> int:
+    """Write `date,model,model version,feature inputs,output`; returns how many rows. Times are UTC.
+
+    With `shadows` their answers too, and a column `role`.
+    """
     return records.export_csv(
         project.home,
         stream,
         model=project.model,
         since=id_at(since, "--since") or 0,
         until=id_at(until, "--until"),
+        shadows=shadows,
         postgres=project.postgres,
     )
 

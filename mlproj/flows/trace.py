@@ -33,9 +33,10 @@ from mlproj.provenance.trace import (
     Version,
     listed,
 )
-from mlproj.serving import ids
+from mlproj.serving import ids, shown
 from mlproj.serving.deployment import Deployment, Event
 from mlproj.serving.deployment import Version as Deployed
+from mlproj.serving.record import Record
 
 _PREDICTION = re.compile(r"[0-9a-z]{13}")
 _VERSION = re.compile(r"v?(\d{1,6})")
@@ -130,10 +131,9 @@ def _prediction(asked: _Asked) -> Trace | None:
     if found is None:
         return None
     record = found.record
-    shown = records.as_json(found)
     prediction = Prediction(
-        id=shown["prediction_id"],
-        arrived=shown["arrived"],
+        id=ids.text(record.id),
+        arrived=_time(record.arrived_us),
         project=project.name,
         model=project.model,
         request=record.request_id,
@@ -146,13 +146,13 @@ def _prediction(asked: _Asked) -> Trace | None:
         engine=record.engine,
         entity=record.entity,
         sticky=bool(record.sticky),
-        inputs=shown["features"],
-        output=shown["output"],
+        inputs=shown.features(record),
+        output=shown.output(record),
         decision=record.decision,
         status=record.status,
         error=record.error,
         latency_ms=record.latency_us / 1000,
-        unseen=tuple(shown["unseen"]),
+        unseen=tuple(shown.unseen(record)),
         feedback=tuple(
             Feedback(
                 kind=one.kind.value,
@@ -312,7 +312,7 @@ def _chain(world: World, prediction: Prediction, number: int, others: Sequence[_
 
 def _calls(place: _Other, request: str, near: int) -> list[Call]:
     """The records of a request in one log, those of one version and role together."""
-    from mlproj.monitoring import chains, records
+    from mlproj.monitoring import chains
 
     together: dict[tuple[int, str, str], list[Any]] = {}
     with chains.told(place.home):
@@ -321,7 +321,7 @@ def _calls(place: _Other, request: str, near: int) -> list[Call]:
         together.setdefault((record.version, record.run, str(record.role)), []).append(record)
     calls = []
     for (version, run, role), found in together.items():
-        answers = dict.fromkeys(_said(records.record_json(record)) for record in found)
+        answers = dict.fromkeys(_said(record) for record in found)
         calls.append(
             Call(
                 project=place.name,
@@ -339,11 +339,11 @@ def _calls(place: _Other, request: str, near: int) -> list[Call]:
     return calls
 
 
-def _said(shown: Mapping[str, Any]) -> str:
-    output = shown["output"]
-    if isinstance(output, dict) and "prediction" in output:
+def _said(record: Record) -> str:
+    output = shown.output(record)
+    if output is not None and "prediction" in output:
         return str(output["prediction"])
-    return f"status {shown['status']}"
+    return f"status {record.status}"
 
 
 def _trained_on(project: Project | None, run: str) -> str | None:

@@ -1,7 +1,5 @@
 """Served predictions read back, from wherever they lie: hot segments, sealed days, or PostgreSQL.
 
-    python -m mlproj.monitoring.records HOME ID        one prediction as JSON
-
 Feedback is joined here, at read: of several that speak of a prediction, the last one by the time it became
 true counts, then by arrival. What was told of a prediction holds for the shadow's answer to the same row too.
 """
@@ -13,7 +11,6 @@ import heapq
 import json
 import os
 import sqlite3
-import sys
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -21,10 +18,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
-from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.serving import feedback, ids, sealing, segments
+from mlproj.serving import feedback, ids, lookup, sealing, segments
 from mlproj.serving.record import COLUMNS, Feedback, Kind, Record, Role
 
 POSTGRES_ENV = "MLPROJ_POSTGRES"
@@ -167,42 +163,26 @@ def export_csv(
     model: str,
     since: int = 0,
     until: int | None = None,
+    shadows: bool = False,
     postgres: str | None = None,
 ) -> int:
     """Write records as `date,model,model version,feature inputs,output`; returns how many.
 
-    Features and output are JSON; of an attempt that failed, the output is its status and error.
+    Features and output are JSON; of an attempt that failed, the output is its status and error. With
+    `shadows` their answers too, which no caller saw, and a last column `role` that tells them apart.
     """
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(HEADER)
+    writer.writerow((*HEADER, "role") if shadows else HEADER)
     count = 0
     records = reader(home, postgres=postgres).rows(since, ids.LARGEST + 1 if until is None else until)
     for record in records:
+        if record.role == Role.SHADOW and not shadows:
+            continue
         inputs = record.features.decode("utf-8", "replace")
-        writer.writerow((_shown(record.arrived_us), model, record.version, inputs, _output(record)))
+        row = (_shown(record.arrived_us), model, record.version, inputs, _output(record))
+        writer.writerow((*row, record.role) if shadows else row)
         count += 1
     return count
-
-
-def as_json(found: Found) -> dict[str, Any]:
-    """A prediction as `GET /predictions/{id}` shows it."""
-    return {
-        **record_json(found.record),
-        "feedback": [_feedback_json(one) for one in found.feedback],
-        "related": [record_json(one) for one in found.related],
-    }
-
-
-def record_json(record: Record) -> dict[str, Any]:
-    shown = record._asdict()
-    del shown["id"], shown["arrived_us"]
-    try:
-        shown["features"] = json.loads(record.features)
-    except ValueError:  # a refused body, which may be anything
-        shown["features"] = record.features.decode("utf-8", "replace")
-    shown["output"] = None if record.output is None else json.loads(f"{{{record.output}}}")
-    shown["unseen"] = record.unseen.split("\x1f") if record.unseen else []
-    return {"prediction_id": ids.text(record.id), "arrived": _shown(record.arrived_us), **shown}
 
 
 class Reading:
@@ -258,19 +238,7 @@ class Local:
         self._home = home
 
     def find(self, number: int) -> Record | None:
-        day = ids.day(number)
-        for _ in range(2):  # the day may be sealed between the two looks
-            try:
-                record = segments.find(self._home, number)
-            except sqlite3.OperationalError:
-                if segments.path(self._home, day).exists():
-                    raise
-                record = None
-            if record is None and segments.sealed_path(self._home, day).exists():
-                record = sealing.find(segments.sealed_path(self._home, day), number)
-            if record is not None or not segments.path(self._home, day).exists():
-                return record
-        return None
+        return lookup.local(self._home, number)
 
     def hot(self, numbers: Sequence[int]) -> dict[int, Record]:
         """Those of the predictions of one day that are in its database, while it is not sealed."""
@@ -392,37 +360,9 @@ def _output(record: Record) -> str:
     return json.dumps({"status": record.status, "error": record.error})
 
 
-def _feedback_json(one: Feedback) -> dict[str, Any]:
-    shown: dict[str, Any] = {one.kind.value: one.value, "at": _shown(one.at_us)}
-    if one.prediction_id is not None:
-        shown["prediction_id"] = ids.text(one.prediction_id)
-    elif one.since_us is not None and one.until_us is not None:
-        shown |= {"entity": one.entity, "since": _shown(one.since_us), "until": _shown(one.until_us)}
-    return {**shown, "source": one.source, "arrived": _shown(one.arrived_us)}
-
-
 def _at_us(moment_us: int) -> datetime:
     return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)
 
 
 def _shown(moment_us: int) -> str:
     return _at_us(moment_us).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def main() -> int:
-    """Exit 0 and the record as JSON; 3 if there is none with that id."""
-    try:
-        if len(sys.argv) != 3:
-            raise ConfigError("a home and an id are wanted")
-        found = get(Path(sys.argv[1]), ids.parse(sys.argv[2]))
-    except MlprojError as error:
-        print(error.message, file=sys.stderr)
-        return int(error.exit_code)
-    if found is None:
-        return 3
-    print(json.dumps(as_json(found), ensure_ascii=False))
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -20,6 +20,7 @@ RETRY = b"Retry-After: 1\r\n"
 DEFER = b'"defer"'
 NOTHING = b"null"
 _PREDICTION = len(b'"prediction":')
+_MOST_WORDS = 64
 # To look a member up in its class takes longer than all else that is done with it here.
 _SHADOW, _PARTIAL, _FULL = Automation.SHADOW, Automation.PARTIAL, Automation.FULL
 
@@ -70,7 +71,13 @@ def headers(exchange: Exchange, shown_id: str) -> bytes:
 
 
 def decision_header(decisions: list[bytes]) -> bytes:
-    """`answer` or `defer` for each row in its order, for protocols whose bodies have no place for it."""
+    """`answer` or `defer` for each row in its order, for protocols whose bodies have no place for it.
+
+    Of more than 64 rows only how many are which: proxies refuse long headers, often from 4 kB on.
+    """
+    if len(decisions) > _MOST_WORDS:
+        deferred = decisions.count(DEFER)
+        return b"X-Decision: %d answer, %d defer\r\n" % (len(decisions) - deferred, deferred)
     words = (b"defer" if decision == DEFER else b"answer" for decision in decisions)
     return b"X-Decision: %b\r\n" % b", ".join(words)
 

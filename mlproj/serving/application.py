@@ -104,7 +104,7 @@ class _Pages:
 
     async def prediction(self, request: Request) -> Response:
         number = ids.parse(request.path_params["id"])
-        found = await self._lookup.find(number)
+        found = await self._lookup.find(number, postgres=self._desk.settings.postgres)
         if found is None:
             raise HTTPException(404, f"no prediction has the id `{ids.text(number)}`")
         return JSONResponse(found)

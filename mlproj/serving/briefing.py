@@ -44,6 +44,7 @@ def brief(
             "log_policy": str(settings.log_policy),
             "token": settings.token,
             "package": package,
+            "postgres": settings.postgres,
             "entity": _entity(package),
         },
         # With nothing live, a shadow stands in for it: it is asked, recorded, and tells nobody.

@@ -17,7 +17,8 @@ from typing import Any, cast
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """How this gateway serves. `package` is the folder of the primary's package, for its documentation."""
+    """How this gateway serves. `package` is the folder of the primary's package, for its documentation;
+    `postgres` the URL of what several machines share."""
 
     model: str = "model"
     entity: str | None = None
@@ -27,6 +28,7 @@ class Settings:
     log_policy: str = "closed"
     token: str | None = None
     package: Path | None = None
+    postgres: str | None = None
 
     @classmethod
     def from_message(cls, message: dict[str, Any]) -> Settings:
@@ -41,6 +43,7 @@ class Settings:
             log_policy=str(message["log_policy"]),
             token=message.get("token"),
             package=Path(package) if package else None,
+            postgres=message.get("postgres"),
         )
 
 

@@ -249,6 +249,17 @@ def test_an_unsure_answer_is_deferred_to_a_person(stage: Stage) -> None:
     assert stage.metric('mlproj_deferrals_total{version="1"}') == 2
 
 
+def test_what_was_decided_on_each_row_stands_in_a_header_that_stays_short(stage: Stage) -> None:
+    stage.apply([stage.route("primary", 1, automation="partial", defer_below=0.8)])
+    rows = [{"confidence": 0.1}, *[{}] * 63]
+    told = stage.ask("POST", "/invocations", json.dumps(rows).encode(), Content_Type="application/json")
+    assert told.headers["x-decision"] == "defer" + ", answer" * 63
+    # A word a row would be a header that proxies refuse.
+    rows = [{"confidence": 0.1}, *[{}] * 64]
+    told = stage.ask("POST", "/invocations", json.dumps(rows).encode(), Content_Type="application/json")
+    assert told.headers["x-decision"] == "64 answer, 1 defer"
+
+
 def test_a_number_without_confidence_is_deferred_where_one_is_wanted(empty_stage: Stage) -> None:
     empty_stage.start_worker(1, "--number")
     empty_stage.routes = [empty_stage.route("primary", 1)]

@@ -3,15 +3,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mlproj.monitoring import records
-from mlproj.serving import ids, sealing
+from mlproj.serving import sealing
 from mlproj.serving.feedback import Store
 from mlproj.serving.record import Feedback, Kind, Record, Role
 from tests.serving.log.world import DAY, of_day, put
@@ -134,7 +132,7 @@ def test_the_log_is_exported_in_five_columns(two_days: tuple[Path, list[Record]]
     )
     put(home, [refused])
     stream = io.StringIO()
-    assert records.export_csv(home, stream, model="churn-model", until=given[2].id) == 3
+    assert records.export_csv(home, stream, model="churn-model", until=given[2].id) == 2
     rows = list(csv.reader(io.StringIO(stream.getvalue())))
     assert rows[0] == ["date", "model", "model version", "feature inputs", "output"]
     assert rows[1][:3] == ["2026-11-20T00:00:00.000000Z", "churn-model", "3"]
@@ -143,20 +141,15 @@ def test_the_log_is_exported_in_five_columns(two_days: tuple[Path, list[Record]]
     assert rows[2][3:] == ["not, \ufffdJSON", '{"status": 400, "error": "not_json"}']
 
 
-def test_one_prediction_is_printed_as_json(two_days: tuple[Path, list[Record]]) -> None:
+def test_what_only_a_shadow_said_is_exported_on_request(two_days: tuple[Path, list[Record]]) -> None:
     home, given = two_days
-    tell(home, label(given[4].id, "Yes", 1_000_000), window("a", given[4], given[8], "No", 2))
-    command = [sys.executable, "-m", "mlproj.monitoring.records", str(home)]
-    done = subprocess.run([*command, ids.text(given[4].id)], capture_output=True, text=True, check=True)
-    shown = json.loads(done.stdout)
-    assert shown["prediction_id"] == ids.text(given[4].id)
-    assert shown["features"] == json.loads(given[4].features)
-    assert shown["output"]["probabilities"] == {"No": 0.17, "Yes": 0.83}
-    assert [one["label"] for one in shown["feedback"]] == ["No", "Yes"]
-    assert shown["feedback"][1]["at"] == "1970-01-01T00:00:01.000000Z"
-    assert [one["role"] for one in shown["related"]] == [Role.SHADOW.value]
-    none = subprocess.run([*command, ids.text(5)], capture_output=True, text=True, check=False)
-    assert (none.returncode, none.stdout) == (3, "")
-    wrong = subprocess.run([*command, "abc"], capture_output=True, text=True, check=False)
-    assert wrong.returncode == 2
-    assert wrong.stderr == "`abc` is not the id of a prediction\n"
+    shadows = sum(one.role == Role.SHADOW for one in given)
+    assert shadows > 0
+    told, all_ = io.StringIO(), io.StringIO()
+    assert records.export_csv(home, told, model="churn-model") == len(given) - shadows
+    assert records.export_csv(home, all_, model="churn-model", shadows=True) == len(given)
+    header, *rows = csv.reader(io.StringIO(all_.getvalue()))
+    assert header[-1] == "role"
+    assert [row[-1] for row in rows] == [one.role for one in sorted(given)]
+    kept = [",".join(row[:5]) for row in rows if row[-1] != "shadow"]
+    assert kept == [",".join(row) for row in [*csv.reader(io.StringIO(told.getvalue()))][1:]]
