@@ -15,7 +15,7 @@ COMMANDS = Commands(
         "approve": Entry("mlproj.cli.approve:approve", "Sign off the targets of the scoping document."),
         "decide": Entry("mlproj.cli.decide:decide", "Add a decision to the notebook."),
         "decisions": Entry("mlproj.cli.decide:decisions", "List the decisions, newest first."),
-        "data": Entry("mlproj.cli.data:app", "Bring the project's own data."),
+        "data": Entry("mlproj.cli.data:app", "Bring the project's own data, or those of a past day."),
         "upgrade": Entry(
             "mlproj.cli.upgrade:upgrade", "Merge what is new in the template into this repository."
         ),

@@ -76,6 +76,19 @@ def test_no_page_needs_the_network(tmp_path: Path, project_python: Path) -> None
         assert [each for each in loaded if re.match(r"https?:|//", each)] == [], page
 
 
+def test_placeholders_in_the_place_of_whole_sections_are_shown_as_such(
+    tmp_path: Path, project_python: Path
+) -> None:
+    root = render(tmp_path / "fresh", None)
+    sections = ("problem", "targets", "milestones", "resources", "approvals", "ethics")
+    front = "".join(f"{name}: TODO\n" for name in sections)
+    (root / "docs" / "scoping.md").write_text(f"---\n{front}---\n# Scoping\n", encoding="utf-8")
+    done = make(root, project_python, "docs")
+    assert done.returncode == 0, done.stderr
+    assert "Ethics not answered yet" in text(root / "site" / "scoping.html")
+    assert "who works on it not answered yet" in text(root / "site" / "people.html")
+
+
 def test_a_link_that_leads_nowhere_stops_it_by_name(tmp_path: Path, project_python: Path) -> None:
     root = render(tmp_path / "fresh", None)
     with (root / "docs" / "data.md").open("a", encoding="utf-8") as page:

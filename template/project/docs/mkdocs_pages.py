@@ -24,11 +24,10 @@ def promises(scope: dict[str, Any]) -> str:
     for section in SECTIONS:
         if scope.get(section) is not None:
             lines += [f"## {section.capitalize()}", "", *answers(scope[section]), ""]
-    targets = scope.get("targets") or {}
     rows = [
         (kind, target.get("metric"), bound(target), target.get("split"), target.get("linked_to"))
-        for kind, each in targets.items()
-        for target in each or []
+        for kind, each in mapping(scope.get("targets")).items()
+        for target in entries(each)
     ]
     lines += [
         "## Targets",
@@ -38,7 +37,7 @@ def promises(scope: dict[str, Any]) -> str:
     ]
     milestones = [
         (each.get("name"), each.get("due"), ", ".join(map(str, each.get("needs") or [])))
-        for each in scope.get("milestones") or []
+        for each in entries(scope.get("milestones"))
     ]
     lines += ["## Milestones", "", *table(["milestone", "due", "needs"], milestones), ""]
     return "\n".join([*lines, "## Signed off by", "", *approvals(scope), ""])
@@ -128,7 +127,7 @@ def origin(root: Path) -> str:
         "environment": f"{code(environment['lock'])}, Python {environment['python']}",
         "seed": run["seed"],
     }
-    lines += [*table(["", ""], facts.items(), raw=True), ""]
+    lines += [*(f"- {name}: {fact}" for name, fact in facts.items()), ""]
     rows = [
         (name, file["path"], file["md5"], file.get("rows")) for name, file in run["data"].items()
     ]
@@ -195,7 +194,7 @@ def people(root: Path) -> str:
     """Whom to ask about what, as far as documents and git say."""
     path = root / "docs" / "scoping.md"
     scope = meta.get_data(path.read_text(encoding="utf-8"))[1] if path.is_file() else {}
-    problem, resources = scope.get("problem") or {}, scope.get("resources") or {}
+    problem, resources = mapping(scope.get("problem")), mapping(scope.get("resources"))
     rows = [
         ("what the project is for, and what counts", cell(problem.get("owner", "TODO"))),
         ("who works on it", cell(resources.get("people", "TODO"))),
@@ -214,7 +213,7 @@ def people(root: Path) -> str:
 
 
 def approvals(scope: dict[str, Any]) -> list[str]:
-    given = scope.get("approvals") or []
+    given = entries(scope.get("approvals"))
     rows = [(each.get("name"), each.get("role"), each.get("date")) for each in given]
     return table(["name", "role", "date"], rows) if rows else ["Nobody has yet."]
 
@@ -240,6 +239,16 @@ def answers(value: Any, indent: str = "") -> list[str]:
         else:
             lines.append(f"{indent}- {key}{cell(each)}")
     return lines
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """A section; an empty one while a placeholder stands in its place."""
+    return value if isinstance(value, dict) else {}
+
+
+def entries(value: Any) -> list[dict[str, Any]]:
+    """The entries of a list; none while a placeholder stands in its place."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def bound(target: dict[str, Any]) -> str:
