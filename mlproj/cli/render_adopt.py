@@ -49,14 +49,16 @@ def plan(made: Plan) -> None:
     if made.found.top is None:
         render.line("\nto do: `git init`")
     render.line("\nto add:")
+    folders = {
+        f"{made.answers.module_name}/": "the pipeline's modules",
+        "hooks/": "what these checks run",
+        ".dvc/": "DVC's settings",
+        ".mlproj/": "what was added, so that `mlproj upgrade` can tell it from your edits",
+    }
     for path in made.added:
-        if not path.startswith((".mlproj/", "hooks/", ".dvc/")):
+        if not path.startswith(tuple(folders)):
             render.line(f"  {path:<24}{_SAYS.get(path, '')}".rstrip())
-    for folder, says in (
-        ("hooks/", "what these checks run"),
-        (".dvc/", "DVC's settings"),
-        (".mlproj/", "what was added, so that `mlproj upgrade` can tell it from your edits"),
-    ):
+    for folder, says in folders.items():
         if any(path.startswith(folder) for path in made.added):
             render.line(f"  {folder:<24}{says}")
     kept = [path for path in made.own if path in _SAYS]

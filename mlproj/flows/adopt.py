@@ -34,6 +34,7 @@ PIPELINE = "dvc.yaml"
 HOOKS = ".pre-commit-config.yaml"
 # The program that a repository's own environment may well lack; the other hooks are plain Python.
 _RUFF = "ruff"
+_HOOKS_RUFF = "hooks/ruff.toml"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +139,9 @@ def plan(found: Found, wishes: Wishes, *, say: Say) -> Plan:
     record = lock.record(pristine, version=__version__, answers=answers, inputs=inputs, adopted=adopted)
     new = {**_fitted(pristine, found, wishes, has_ruff=seen.has_ruff or Layer.ENVIRONMENT in parts), **record}
     new[f"{lock.FOLDER}/.gitignore"] = File(content=b"/cache/\n", executable=False)
+    if seen.has_ruff and not (root / _HOOKS_RUFF).exists():
+        text = marker.ruff(path for path in pristine if path.startswith("hooks/"))
+        new[_HOOKS_RUFF] = File(content=text.encode(), executable=False)
     edited = {}
     if chosen:
         before = (root / PIPELINE).read_bytes()

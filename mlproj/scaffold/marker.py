@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
@@ -35,6 +36,12 @@ def hooks(text: str, *, lacks: Collection[str]) -> str:
     for start, end in reversed(ends):
         del lines[start:end]
     return "".join(lines)
+
+
+def ruff(paths: Iterable[str]) -> str:
+    """`hooks/ruff.toml`: the repository's own rules of style are not for the files that an upgrade keeps."""
+    names = ", ".join(_quoted(PurePosixPath(path).name) for path in paths if path.endswith(".py"))
+    return f"# These came with mlproj, and `mlproj upgrade` keeps them.\nexclude = [{names}]\n"
 
 
 def _said(text: str, key: str, value: str) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
@@ -127,3 +131,21 @@ def put_store(root: Path, name: str = "runs.db") -> None:
         store.execute("CREATE TABLE experiments (id INTEGER)")
         store.execute("CREATE TABLE runs (id INTEGER)")
         store.commit()
+
+
+def answered(place: Path, words: list[str], answers: list[str]) -> int:
+    """The exit code of a run in a terminal where somebody types the answers."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "mlproj", *words],
+        cwd=place,
+        stdin=follower,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as child:
+        os.close(follower)
+        os.write(leader, "".join(f"{answer}\n" for answer in answers).encode())
+        said, _ = child.communicate(timeout=120)
+    os.close(leader)
+    assert b"Traceback" not in said, said.decode()
+    return child.returncode

@@ -27,6 +27,7 @@ from tests.scaffold.existing import (
     KEDRO,
     STAGES,
     TABLE,
+    answered,
     make,
     put_store,
     with_stages,
@@ -167,6 +168,17 @@ def test_a_phase_that_is_misspelt_changes_nothing(
     assert done.returncode == 2
     assert message in done.stderr
     assert fingerprint(root) == before
+
+
+def test_a_person_is_asked_for_each_phase_and_before_anything_is_touched(tmp_path: Path) -> None:
+    root = with_stages(tmp_path / "visits")
+    before = fingerprint(root)
+    assert answered(root, ["adopt"], ["", "", "n"]) == 3
+    assert fingerprint(root) == before
+    assert answered(root, ["adopt"], ["", "none", "y"]) == 0
+    stages = yaml.safe_load((root / "dvc.yaml").read_text())["stages"]
+    assert stages["make_dataset"]["meta"] == {"phase": "data"}
+    assert stages["fit"]["meta"] == {"owner": "the team"}
 
 
 def test_a_repository_of_ccds_1_is_known_by_its_src(tmp_path: Path) -> None:
@@ -454,3 +466,14 @@ def test_the_environment_is_told_by_its_lock(tmp_path: Path) -> None:
         root = make(tmp_path / name, {"a.ipynb": "{}", name: "\n"})
         seen = adopt.look(root).survey
         assert (seen.env_manager, seen.lock) == (manager, name)
+
+
+def test_the_repositorys_own_rules_of_style_are_not_for_what_was_added(tmp_path: Path) -> None:
+    strict = CCDS_2["pyproject.toml"].replace("99", '60\n\n[tool.ruff.lint]\nselect = ["ALL"]')
+    root = make(tmp_path / "visits", {**CCDS_2, "pyproject.toml": strict, "visits/config.py": "import os\n"})
+    adopted(root)
+    checked = [[sys.executable, "-m", "ruff", *words] for words in (["check"], ["format", "--check"])]
+    done = [subprocess.run(words, cwd=root, capture_output=True, text=True, check=False) for words in checked]
+    assert "hooks" not in done[0].stdout
+    assert "visits/config.py" in done[0].stdout
+    assert done[1].returncode == 0, done[1].stdout

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import stat
-import subprocess
 import sys
 import zipfile
 from collections.abc import Mapping
@@ -20,7 +18,7 @@ from mlproj.base.errors import ConfigError, ToolError
 from mlproj.project import Project
 from mlproj.scaffold import foreign
 from mlproj.scaffold.foreign import Kind
-from tests.scaffold.existing import STAGES
+from tests.scaffold.existing import STAGES, answered
 from tests.scaffold.upgrading import commit, git, put
 from tests.support import Run
 
@@ -182,24 +180,6 @@ def test_nothing_of_a_template_runs_before_somebody_agreed(
 
     mlproj("new", "alpha", "--template", source, "--trust", cwd=work)
     assert told.exists() or kind is Kind.COPIER
-
-
-def answered(place: Path, words: list[str], answers: list[str]) -> int:
-    """The exit code of a run in a terminal where somebody types the answers."""
-    leader, follower = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "mlproj", *words],
-        cwd=place,
-        stdin=follower,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    ) as child:
-        os.close(follower)
-        os.write(leader, "".join(f"{answer}\n" for answer in answers).encode())
-        said, _ = child.communicate(timeout=120)
-    os.close(leader)
-    assert b"Traceback" not in said, said.decode()
-    return child.returncode
 
 
 def test_a_person_is_asked_and_answers_the_templates_own_questions(tmp_path: Path, work: Path) -> None:
