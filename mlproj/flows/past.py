@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +13,15 @@ from typing import Any
 from mlproj.base import git
 from mlproj.base.errors import ConfigError, MlprojError, nearest
 from mlproj.flows import origins
+from mlproj.flows import traffic as deployed
 from mlproj.flows.origins import World, parsed, table
+from mlproj.flows.traffic import Traffic
 from mlproj.project import Project
 from mlproj.provenance import answered, history, lineage, objects
 from mlproj.provenance.objects import Objects
 from mlproj.provenance.trace import File, listed
+from mlproj.tracking import store as mlflow
+from mlproj.tracking.store import TrackedRun
 
 EVALUATION = "reports/evaluation.json"
 
@@ -102,19 +103,6 @@ class PastRun:
         return {str(name): str(entry["md5"]) for name, entry in entries if "md5" in entry}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Traffic:
-    """What the store of deployments says: runs of versions, roles in force and since when (microseconds since
-    1970), versions whose deployment ended, primaries from now backwards."""
-
-    runs: Mapping[int, str] = field(default_factory=dict)
-    roles: Mapping[int, str] = field(default_factory=dict)
-    since: Mapping[int, int] = field(default_factory=dict)
-    ended: frozenset[int] = frozenset()
-    primaries: tuple[int, ...] = ()
-    unknown: str = ""
-
-
 class Past:
     """All runs of a project, read once."""
 
@@ -129,7 +117,7 @@ class Past:
 
     @cached_property
     def traffic(self) -> Traffic:
-        return traffic(self.project)
+        return deployed.read(self.project)
 
     @cached_property
     def current(self) -> str | None:
@@ -164,8 +152,8 @@ class Past:
             found[here] = self._past(
                 here, Source.WORK_TREE, None, evaluation=evaluation, registered=registered, by=""
             )
-        for run in _tracked(self.project.store):
-            found.setdefault(run.run, run)
+        for run, told in self._tracked.items():
+            found.setdefault(run, _tracked(told))
         return tuple(sorted(found.values(), key=lambda run: (run.at, run.run), reverse=True))
 
     def named(self, word: str) -> PastRun:
@@ -177,9 +165,8 @@ class Past:
         if folded in _CURRENT:
             return self._by_role(self.current, "the work tree holds no run", "run `mlproj stage modeling`")
         if folded == "live":
-            primary = self.traffic.primaries[:1]
             lacking = self.traffic.unknown or "nothing is on live traffic"
-            run = self.traffic.runs.get(primary[0]) if primary else None
+            run = self.traffic.runs.get(self.traffic.live) if self.traffic.live is not None else None
             return self._by_role(run, lacking, "run `mlproj deploy --mode full`")
         if folded == "candidate":
             return self._by_role(
@@ -203,8 +190,8 @@ class Past:
         raise self._nothing(word)
 
     def before(self, run: PastRun) -> PastRun | None:
-        """What a run has to be held against: the version that is live, or was before this very run was;
-        else the version registered before it; None if there is neither."""
+        """What a run has to be held against: the version that is live, or that was last, unless it is the
+        run's own or was rolled back; else the version registered before it. None if there is neither."""
         for number in self.traffic.primaries:
             other = self.traffic.runs.get(number)
             found = next((each for each in self.runs if each.run == other), None)
@@ -260,13 +247,9 @@ class Past:
     @cached_property
     def _candidate(self) -> str | None:
         """The run whose version has the alias: MLflow moves it, and git has what was registered last."""
-        asked = (
-            "SELECT v.run_id FROM registered_model_aliases AS a JOIN model_versions AS v"
-            " ON v.name = a.name AND v.version = a.version WHERE a.name = ? AND a.alias = 'candidate'"
-        )
-        rows = _ask(self.project.store, asked, (self.project.model,))
-        if rows:
-            return str(rows[0][0])
+        found = mlflow.run_of_alias(self.project.store, self.project.model, "candidate")
+        if found is not None:
+            return found
         said = table(self.text_here(origins.REGISTERED)).get("run_id")
         return said if isinstance(said, str) else None
 
@@ -294,7 +277,7 @@ class Past:
             at=str(manifest.get("started") or ""),
             manifest=manifest,
             evaluation=evaluation,
-            note=self._notes.get(run, ""),
+            note=self._tracked[run].note if run in self._tracked else "",
         )
 
     def _state(self, run: str, version: int | None) -> str:
@@ -310,9 +293,8 @@ class Past:
         return "candidate" if run == self._candidate else "registered"
 
     @cached_property
-    def _notes(self) -> dict[str, str]:
-        asked = "SELECT run_uuid, value FROM tags WHERE key = 'mlflow.note.content'"
-        return {str(run): str(note) for run, note in _ask(self.project.store, asked)}
+    def _tracked(self) -> dict[str, TrackedRun]:
+        return {each.run: each for each in mlflow.runs(self.project.store)}
 
     def _by_role(self, run: str | None, lacking: str, hint: str) -> PastRun:
         found = next((each for each in self.runs if each.run == run), None) if run else None
@@ -347,33 +329,6 @@ def _evaluated(lock: bytes | None, manifest: bytes | None) -> File | None:
     return files.get(answered.PREDICTIONS)
 
 
-def traffic(project: Project) -> Traffic:
-    """What is deployed, read without any machinery; empty where nothing ever was."""
-    if project.postgres is None and not (project.home / "serving.db").exists():
-        return Traffic()
-    from mlproj.serving import store
-    from mlproj.serving.deployment import PRIMARY
-
-    try:
-        with store.open(project.home, project.postgres) as opened:
-            routes, versions = opened.routes(), opened.versions()
-            past, lived = opened.deployments(), opened.were_live()
-    except MlprojError as error:
-        return Traffic(unknown=f"the store of deployments cannot be read: {error.message}")
-    primary = [routes[PRIMARY].version] if PRIMARY in routes else []
-    return Traffic(
-        runs={each.number: each.run for each in versions},
-        roles={route.version: role for role, route in routes.items()},
-        since={
-            each.version: each.started_us
-            for each in past
-            if each.id in {route.deployment for route in routes.values()}
-        },
-        ended=frozenset(each.version for each in past if each.ended_us is not None),
-        primaries=tuple(dict.fromkeys([*primary, *(each.version for each in lived)])),
-    )
-
-
 def flat(said: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     """Nested tables by dotted names."""
     found: dict[str, Any] = {}
@@ -392,52 +347,20 @@ def _authors(root: Path, commits: Iterable[str]) -> dict[str, str]:
     return dict(line.split("\x1f", 1) for line in said.splitlines() if "\x1f" in line)
 
 
-def _tracked(store: Path) -> list[PastRun]:
-    """What MLflow's own store knows of runs, evaluations joined to the runs that they are of."""
-    rows = _ask(
-        store,
-        "SELECT r.run_uuid, r.start_time, r.user_id, r.lifecycle_stage, p.value, n.value FROM runs AS r"
-        " LEFT JOIN tags AS p ON p.run_uuid = r.run_uuid AND p.key = 'mlflow.parentRunId'"
-        " LEFT JOIN tags AS n ON n.run_uuid = r.run_uuid AND n.key = 'mlflow.note.content'",
+def _tracked(told: TrackedRun) -> PastRun:
+    """A run that was never kept, in the form of those that were."""
+    params = {"train.model" if name == "model" else name: value for name, value in told.params.items()}
+    splits = {
+        split: {"metrics": {name: {"value": value} for name, value in metrics.items()}}
+        for split, metrics in told.metrics.items()
+    }
+    return PastRun(
+        run=told.run,
+        source=Source.MLFLOW,
+        state="deleted" if told.is_deleted else "",
+        by=told.by,
+        at=told.at,
+        manifest={"params": params},
+        evaluation={"splits": splits},
+        note=told.note,
     )
-    runs = {str(run): str(parent) if parent else None for run, _, _, _, parent, _ in rows}
-    metrics: dict[str, dict[str, dict[str, Any]]] = {}
-    for run, key, value in _ask(store, "SELECT run_uuid, key, value FROM latest_metrics WHERE is_nan = 0"):
-        split, _, name = str(key).partition("_")
-        of_run = metrics.setdefault(runs.get(run) or run, {})
-        of_run.setdefault(split, {"metrics": {}})["metrics"][name] = {"value": value}
-    params: dict[str, dict[str, Any]] = {}
-    for run, key, value in _ask(store, "SELECT run_uuid, key, value FROM params"):
-        name = "train.model" if key == "model" else str(key)
-        params.setdefault(run, {})[name] = value
-    return [
-        PastRun(
-            run=str(run),
-            source=Source.MLFLOW,
-            state="deleted" if stage == "deleted" else "",
-            by=str(user or ""),
-            at=_moment(began),
-            manifest={"params": params.get(run, {})},
-            evaluation={"splits": metrics.get(run, {})},
-            note=str(note or ""),
-        )
-        for run, began, user, stage, parent, note in rows
-        if parent is None
-    ]
-
-
-def _moment(ms: int | None) -> str:
-    return datetime.fromtimestamp((ms or 0) / 1000, UTC).isoformat(timespec="seconds")
-
-
-def _ask(store: Path, query: str, values: Sequence[Any] = ()) -> list[Any]:
-    """What the MLflow store answers; nothing where there is none, or it is of another form than we know."""
-    if not store.is_file():
-        return []
-    try:
-        with closing(
-            sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True, timeout=1)
-        ) as database:
-            return database.execute(query, values).fetchall()
-    except sqlite3.Error:
-        return []

@@ -195,6 +195,25 @@ def test_runs_are_found_by_metric_parameter_data_and_name(twice: Path) -> None:
     assert "did you mean `train.model`?" in run_mlproj("runs", "--param", "train.modle=x", cwd=twice).stderr
 
 
+def test_a_run_that_was_never_kept_is_told_from_the_store(copy: Path) -> None:
+    _, newer = runs_of(copy)
+    (kept,) = (row for row in asked(copy, "runs")["runs"] if row["run"] == newer)
+    for words in (
+        ["update-ref", "-d", f"refs/mlproj/runs/{newer}"],
+        ["checkout", "-q", "HEAD~1", "--", "models"],
+    ):
+        subprocess.run(["git", *words], cwd=copy, check=True)
+    (row, other) = asked(copy, "runs")["runs"]
+    assert (row["run"], row["source"], other["source"]) == (newer, "MLflow store", "snapshot")
+    assert row["params"]["train.model"] == kept["params"]["train.model"]
+    assert asked(copy, "runs", "--metric", "f1<0.9")["runs"][0]["run"] == newer
+    found = asked(copy, "compare", "1", newer[:8])
+    assert found["flips"] is None
+    assert "it was never kept" in " ".join(found["notes"])
+    f1 = next(each for each in found["metrics"] if each["name"] == "f1")
+    assert f1["before"] > f1["after"]
+
+
 def test_words_are_found_in_decisions_notes_and_notebooks(copy: Path) -> None:
     older, newer = runs_of(copy)
     # As MLflow's own page keeps what is written there about a run.

@@ -128,7 +128,7 @@ class Repository:
         target.write_bytes(content)
         return md5
 
-    def deploy(self, version: int, run: str, mode: Mode = Mode.FULL) -> None:
+    def deploy(self, version: int, run: str, mode: Mode = Mode.FULL, *, back: str | None = None) -> None:
         """Put a version on traffic, as the supervisor would once its worker is warm."""
         home = self.project.home
         home.mkdir(parents=True, exist_ok=True)
@@ -138,6 +138,6 @@ class Repository:
                 known, Place(version=version, digest=run, folder=home / run, python=Path("/usr/bin/python3"))
             )
             begun = opened.begin(
-                mode=mode, version=version, automation="full", defer_below=None, plan={}, by="ada"
+                mode=mode, version=version, automation="full", defer_below=None, plan={}, by="ada", back=back
             )
             opened.loaded(begun.id, share=0.1)

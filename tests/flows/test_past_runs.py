@@ -103,6 +103,9 @@ def test_a_run_is_held_against_what_is_live_or_was_or_was_registered_before(bird
     assert held() == "aaaa"  # it is live itself: what it took over from
     birds.deploy(2, two)
     assert held() == "bbbb"
+    # What was taken back is no measure for others.
+    birds.deploy(3, three, back="version 2 was bad")
+    assert held() == "aaaa"
 
 
 def test_flips_against_the_live_version_are_counted_by_slice(birds: Repository) -> None:
