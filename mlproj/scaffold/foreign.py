@@ -49,8 +49,8 @@ _ABBREVIATIONS = {
 }
 _URL = re.compile(r"(git\+)?(https?|ssh|git|file)://|[\w.-]+@[\w.-]+:")
 _MARKS = (
+    ("ccds.json", Kind.CCDS),  # beside a `cookiecutter.json` that only says that this is a template
     ("cookiecutter.json", Kind.COOKIECUTTER),
-    ("ccds.json", Kind.CCDS),
     ("copier.yml", Kind.COPIER),
     ("copier.yaml", Kind.COPIER),
 )

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench import canary, hooks, inference, log, shadow, trace, upgrade, worker
+from tests.bench import canary, hooks, inference, log, shadow, trace, upgrade, upgrade_table, worker
 
 PROGRAMS = Path(sys.executable).parent
 PROJECT_PYTHON = Path(os.environ.get("MLPROJ_TEST_PYTHON", sys.executable))
@@ -147,6 +147,7 @@ BENCHMARKS: dict[str, Callable[[Path], None]] = {
     "shadow": shadow.run,
     "trace": trace.run,
     "upgrade": upgrade.run,
+    "upgrade-table": upgrade_table.run,
     "hooks": hooks.run,
     "worker": worker.run,
 }

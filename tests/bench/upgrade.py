@@ -44,7 +44,7 @@ def run(scratch: Path) -> None:
         _edited_by_the_user(root)
     _changed_by_the_template(template)
     _tagged(template, "0.2.0")
-    env = _installed(place, template)
+    env = _installed(place, template, "0.2.0")
     commands: dict[str, tuple[list[str], Path, dict[str, str]]] = {
         "mlproj upgrade --dry-run": ([sys.executable, "-m", "mlproj", "upgrade", "--dry-run"], ours, env),
         "mlproj upgrade": ([sys.executable, "-m", "mlproj", "upgrade"], ours, env),
@@ -121,13 +121,13 @@ def _changed_by_the_template(template: Path) -> None:
     _replace(project / "dvc.yaml.jinja", "\nplots:", "\n  theirs:\n    cmd: theirs\n\nplots:")
 
 
-def _installed(place: Path, template: Path) -> dict[str, str]:
-    """The environment that runs an mlproj of the newer version, laid out as its wheel does."""
+def _installed(place: Path, template: Path, version: str) -> dict[str, str]:
+    """The environment that runs an mlproj of that version and template, laid out as its wheel does."""
     site = place / "site-packages"
     shutil.copytree(Path(package.__file__).parent, site / "mlproj")
     shutil.copytree(template, site / "mlproj/template", ignore=shutil.ignore_patterns(".git"))
     said = site / "mlproj/__init__.py"
-    said.write_text(re.sub(r'"\d.*"', '"0.2.0"', said.read_text(encoding="utf-8")), encoding="utf-8")
+    said.write_text(re.sub(r'"\d.*"', f'"{version}"', said.read_text(encoding="utf-8")), encoding="utf-8")
     return {**os.environ, "PYTHONPATH": str(site)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import shutil
@@ -391,6 +392,18 @@ def test_an_environment_that_a_hook_made_is_left_out(tmp_path: Path, work: Path,
     assert done.returncode == 0, done.stderr
     assert "note: `.venv` was left out" in done.stdout
     assert not (work / "alpha/.venv").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ccds") is not None, reason="the package is installed here")
+def test_a_template_of_cookiecutter_data_science_2_needs_its_own_package(
+    tmp_path: Path, work: Path, mlproj: Run
+) -> None:
+    source = cookiecutter(tmp_path / "theirs", {"ccds.json": '{"project_name": "x"}'})
+    done = mlproj("new", "alpha", "--template", source, "--trust", cwd=work)
+    assert done.returncode == 5
+    assert "the package ccds, which changes Cookiecutter" in done.stdout
+    assert "needs the package `cookiecutter-data-science`" in done.stderr
+    assert list(work.iterdir()) == []
 
 
 def test_the_real_cookiecutter_data_science_template_works(work: Path, mlproj: Run) -> None:
