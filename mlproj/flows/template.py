@@ -128,6 +128,8 @@ def _rendered(
         "defaults": defaults,
         "replay": replay,
         "result": str(result),
+        # Copier asks git about its template; its expressions are sandboxed.
+        "starts": bool(template.runs) or template.kind is Kind.COPIER,
         # Cookiecutter keeps the answers it was given, for `--replay`.
         "folders": [str(work), *([] if template.kind is Kind.COPIER else [str(_replays())])],
     }
@@ -145,8 +147,8 @@ def _rendered(
     said = files.read_json(result) or {}
     if "refused" in said:
         raise ConfigError(
-            f"the template wants to write `{_told(said['refused'], work)}`, which is outside of the project",
-            hint="no file was written there; do not use this template",
+            f"the template wants to {said['refused'].replace(f'{work}/', '')}",
+            hint="it was stopped before that; do not use this template",
         )
     if "made" not in said:
         raise ToolError(
@@ -155,10 +157,6 @@ def _rendered(
             returncode=code,
         )
     return _only_folder(out)
-
-
-def _told(path: str, work: Path) -> str:
-    return path.replace(f"{work}/", "")
 
 
 def _only_folder(out: Path) -> Path:

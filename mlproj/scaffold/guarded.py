@@ -33,20 +33,23 @@ _CHANGES: Mapping[str, tuple[int, ...]] = {
     "os.mkfifo": (0,),
     "os.mknod": (0,),
 }
+_STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _FOLLOWS = {"os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr"}
 _DEVICES = ("/dev/null", "/dev/tty", "/dev/pts/")
 
 
 class Refused(BaseException):
-    """A path outside. No `Exception`, so that no engine's error handling swallows it."""
+    """What the template wants to do. No `Exception`, so that no engine's error handling swallows it."""
 
 
-def fence(folders: list[str]) -> None:
-    """From here on, this process changes nothing outside of the folders."""
+def fence(folders: list[str], *, starts: bool) -> None:
+    """From here on, this process changes nothing outside the folders; it starts programs only if it may."""
     allowed = [os.path.realpath(folder) for folder in folders]
 
     def look(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _STARTS and not starts:
+            raise Refused("start a program, which was not shown")
         if event == "open":
             path, _, flags = arguments
             if (flags or 0) & _WRITES:
@@ -62,7 +65,7 @@ def fence(folders: list[str]) -> None:
         place = os.path.realpath(name) if follows else os.path.join(os.path.realpath(folder), last)  # noqa: PTH118
         is_inside = any(place == top or place.startswith(top + os.sep) for top in allowed)
         if not is_inside and not place.startswith(_DEVICES):
-            raise Refused(name)
+            raise Refused(f"write `{name}`, which is outside of the project")
 
     sys.addaudithook(look)
 
@@ -71,7 +74,7 @@ def main(job_path: str) -> int:
     job: dict[str, Any] = json.loads(Path(job_path).read_text(encoding="utf-8"))
     engine = _copier if job["kind"] == "Copier" else _cookiecutter
     run = engine(job)
-    fence(job["folders"])
+    fence(job["folders"], starts=job["starts"])
     said: dict[str, Any]
     try:
         said = {"made": run()}

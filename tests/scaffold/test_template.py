@@ -240,6 +240,20 @@ def test_python_code_of_a_template_that_writes_elsewhere_is_stopped(
     assert list(work.iterdir()) == []
 
 
+@pytest.mark.parametrize("call", ["os.system({0!r})", "subprocess.run({0!r}, shell=True)", "os.popen({0!r})"])
+def test_an_expression_cannot_start_a_program_that_was_not_shown(
+    tmp_path: Path, work: Path, told: Path, mlproj: Run, call: str
+) -> None:
+    code = "import os, subprocess; " + call.format(f"echo ran >> {told}")
+    expression = "{{ cycler.__init__.__globals__['__builtins__']['exec'](" + repr(code) + ") }}"
+    source = cookiecutter(tmp_path / "theirs", {f"{ROOT}/evil": expression})
+    done = mlproj("new", "alpha", "--template", source, "--trust", cwd=work)
+    assert done.returncode == 2
+    assert "the template wants to start a program, which was not shown" in done.stderr
+    assert not told.exists()
+    assert list(work.iterdir()) == []
+
+
 def test_a_copier_template_cannot_lead_out_either(tmp_path: Path, work: Path, mlproj: Run) -> None:
     for number, name in enumerate(("../../evil", str(tmp_path / "evil"))):
         source = copier(tmp_path / f"theirs-{number}", files={"{{ way }}.txt.jinja": "x"})
