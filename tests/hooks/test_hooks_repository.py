@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -144,6 +145,24 @@ def test_a_lock_of_another_pipeline_is_refused_where_it_differs(
     assert "dvc repro" in done.stdout
     # Without the lock in the commit nothing says that it was run: that may come afterwards.
     assert hook("dvc_lock", "dvc.yaml", cwd=work).returncode == int(alone)
+
+
+def test_a_stage_that_was_not_run_again_is_not_held_to_what_came_after_it(work: Path) -> None:
+    """Ingest with new code, commit; train later: the lock says itself that train is of older data."""
+    replaced(work / "code.py", "import shutil, sys", "import sys\nimport shutil")
+    replaced(work / "params.yaml", "1e-05", "1e-04")
+    replaced(work / "data" / "raw" / "t.csv", "1,2", "3,4")
+    done = hook("dvc_lock", "dvc.lock", cwd=work)
+    assert lines(done.stdout) == ["code.py:1", "params.yaml:1", "code.py:1"], "nothing was run yet"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = [sys.executable, "-m", "dvc", "repro", "--quiet", "ingest"]
+    subprocess.run(command, cwd=work, env={**os.environ, "PATH": path}, check=True)
+    assert hook("dvc_lock", "dvc.lock", cwd=work).stdout == ""
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "--message", "New data")
+    assert hook("dvc_lock", "dvc.lock", cwd=work).stdout == "", "as in CI"
+    replaced(work / "code.py", "import sys\n", "import sys as _\n")
+    assert lines(hook("dvc_lock", "dvc.lock", cwd=work).stdout) == ["code.py:1"]
 
 
 def test_a_lock_that_read_other_raw_data_is_refused(work: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -57,20 +56,19 @@ def findings(shared_data: Path) -> dict[str, Any]:
     return infer(shared_data / "penguins_raw.csv", "Species").to_json()
 
 
-@pytest.mark.parametrize("manager", ENVIRONMENTS)
-def test_a_workflow_is_what_its_service_reads(
-    tmp_path: Path, findings: dict[str, Any], manager: str
-) -> None:
+@pytest.mark.slow
+def test_each_workflow_is_what_its_service_reads(tmp_path: Path, findings: dict[str, Any]) -> None:
     pytest.importorskip("check_jsonschema", reason="check-jsonschema is not installed here")
-    storage = list(STORAGES)[ENVIRONMENTS.index(manager) % len(STORAGES)]
-    words = {"env_manager": manager, "storage": storage, "storage_url": STORAGES[storage]}
     for ci, name, schema in (("github", GITHUB, "github-workflows"), ("gitlab", GITLAB, "gitlab-ci")):
-        for found in (findings, None):
-            kind = "mine" if found else "example"
-            workflow = render(tmp_path / f"{ci}_{kind}", found, ci=ci, **words) / name
-            check = ["-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", str(workflow)]
-            done = subprocess.run([sys.executable, *check], capture_output=True, text=True, check=False)
-            assert done.returncode == 0, done.stdout
+        made = []
+        for number, manager in enumerate(ENVIRONMENTS):
+            storage = list(STORAGES)[number % len(STORAGES)]
+            words = {"env_manager": manager, "storage": storage, "storage_url": STORAGES[storage]}
+            found = findings if number < 5 else None
+            made.append(str(render(tmp_path / f"{ci}_{manager}", found, ci=ci, **words) / name))
+        check = ["-m", "check_jsonschema", "--builtin-schema", f"vendor.{schema}", *made]
+        done = subprocess.run([sys.executable, *check], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
 
 
 def test_both_services_run_the_same_commands_and_only_where_the_data_can_be_had(
@@ -208,12 +206,3 @@ def table(path: Path) -> list[list[str]]:
     """The cells of a Markdown table, its header and the rule below it included."""
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def test_devcontainer_commands_are_the_makefile_s(tmp_path: Path) -> None:
-    for manager in ENVIRONMENTS:
-        root = render(tmp_path / manager, None, env_manager=manager)
-        said = json.loads((root / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
-        assert {"name", "image", "postCreateCommand"} <= said.keys()
-        for target in re.findall(r"make (\w+)", said["postCreateCommand"]):
-            subprocess.run(["make", "--dry-run", target], cwd=root, check=True, capture_output=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +24,7 @@ SETS = [
 
 
 @pytest.mark.parametrize("words", SETS, ids=lambda words: "-".join(words.values()))
-def test_the_linter_finds_nothing_and_no_stage_runs_as_root(tmp_path: Path, words: dict[str, str]) -> None:
+def test_the_linter_finds_nothing_no_stage_runs_as_root_and_the_devcontainer_can_be_made(tmp_path: Path, words: dict[str, str]) -> None:
     root = render(tmp_path / "churn", None, **words)
     linter = Path(sys.executable).with_name("hadolint")
     if not linter.is_file():
@@ -44,6 +46,12 @@ def test_the_linter_finds_nothing_and_no_stage_runs_as_root(tmp_path: Path, word
                 *names, _ = [word for word in each.value.split() if not word.startswith("--")]
                 # Lock files are made after the rendering, by the tool itself.
                 assert all((root / name).exists() or "lock" in name for name in names), each.value
+
+
+    said = json.loads((root / ".devcontainer" / "devcontainer.json").read_text(encoding="utf-8"))
+    assert {"name", "image", "postCreateCommand"} <= said.keys()
+    for target in re.findall(r"make (\w+)", said["postCreateCommand"]):
+        subprocess.run(["make", "--dry-run", target], cwd=root, check=True, capture_output=True)
 
 
 def test_no_credential_gets_into_the_image_and_what_dvc_needs_does(tmp_path: Path) -> None:

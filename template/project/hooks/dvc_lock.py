@@ -4,8 +4,8 @@
     dvc_lock.py FILE...
 
 Each file is a `dvc.lock` or a `dvc.yaml`. A `dvc.yaml` alone is held to the commands, dependencies and
-outputs that were last run. A `dvc.lock` in the commit says that a run belongs to it: parameters, code and
-reports that git keeps then have to be those of the run. Data are DVC's to compare (`dvc status`). A stage that
+outputs that were last run. A `dvc.lock` in the commit says that a run belongs to it: for the stages that were
+run, parameters, code and reports that git keeps then have to be those of the run. Data are DVC's to compare (`dvc status`). A stage that
 has never run, is frozen, or is written with `${...}`, `foreach` or `matrix` is not judged.
 """
 
@@ -75,8 +75,9 @@ def problems(folder: Path, whole: bool) -> Iterator[Problem]:
     pipeline, lock = folder / "dvc.yaml", folder / "dvc.lock"
     if not lock.is_file() or not pipeline.is_file():
         return
-    kept = tracked() if whole else set()
     stages, locked = mapping(read(pipeline), "stages"), mapping(read(lock), "stages")
+    kept = tracked() if whole else set()
+    run = claimed(lock, locked) if whole else set()
     for name, stage in stages.items():
         ran = locked.get(name)
         if not isinstance(stage, dict) or not isinstance(ran, dict) or not is_plain(stage):
@@ -88,10 +89,34 @@ def problems(folder: Path, whole: bool) -> Iterator[Problem]:
                 stage_line(pipeline, name),
                 f"`{name}` was last run with other {what}: {again}",
             )
-        if whole:
+        if name in run:
             place = folder / str(stage.get("wdir", ""))
             yield from parameters(name, ran, place)
             yield from digests(name, ran, place, kept)
+
+
+def claimed(lock: Path, locked: dict[str, Any]) -> set[str]:
+    """The stages that were run for this commit: those whose entry is not what the last commit has.
+
+    Where none differs, as in CI, those that the lock itself does not show to be out of date.
+    """
+    before = mapping(parse_yaml(git("show", f"HEAD:./{lock.as_posix()}")), "stages")
+    changed = {name for name, ran in locked.items() if before.get(name) != ran}
+    if changed:
+        return changed
+    made = {
+        out["path"]: out.get("md5")
+        for ran in locked.values()
+        for out in mapping(ran).get("outs", ())
+    }
+    return {
+        name
+        for name, ran in locked.items()
+        if all(
+            made.get(dep["path"], dep.get("md5")) == dep.get("md5")
+            for dep in mapping(ran).get("deps", ())
+        )
+    }
 
 
 def is_plain(stage: dict[str, Any]) -> bool:
@@ -204,10 +229,15 @@ def digests(name: str, ran: dict[str, Any], place: Path, kept: set[str]) -> Iter
 
 def tracked() -> set[str]:
     """What git keeps, relative to here."""
+    return set(git("ls-files", "-z").split("\0"))
+
+
+def git(*words: str) -> str:
+    """What git answers; nothing where it has none, as before the first commit."""
     import subprocess  # here and below: what a `dvc.yaml` alone does not need costs a third of the start
 
-    done = subprocess.run(["git", "ls-files", "-z"], capture_output=True, check=False)
-    return set(done.stdout.decode("utf-8", "surrogateescape").split("\0"))
+    done = subprocess.run(["git", *words], capture_output=True, check=False)
+    return done.stdout.decode("utf-8", "surrogateescape")
 
 
 @cache
