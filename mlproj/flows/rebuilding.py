@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import shutil
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from mlproj.base import files
-from mlproj.base.errors import ConfigError, MissingToolError, ToolError
+from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError
 from mlproj.flows import wheelhouse
 from mlproj.flows.origins import LOCK, World, parsed
 from mlproj.pipeline import dvc
 from mlproj.pipeline.hashes import Hashes
 from mlproj.project import Project
-from mlproj.provenance import history, lineage, rebuild
-from mlproj.provenance.objects import Objects
+from mlproj.provenance import history, lineage, rebuild, snapshot, supply
+from mlproj.provenance.objects import Objects, fetch
 from mlproj.provenance.rebuild import Plan
 from mlproj.provenance.reproduction import Compared
 from mlproj.provenance.trace import File, Link, Origin, listed
@@ -88,19 +87,21 @@ def _hold_against_manifest(world: World, manifest: Mapping[str, Any], known: Map
             )
 
 
-def _candidates(origin: Origin, outcome: str) -> tuple[str, ...]:
-    """The commits that may hold what ran. The outcome may have been kept anew, after an edit, by a later
-    command; the snapshot taken before the run was not."""
+def _candidates(root: Path, origin: Origin, outcome: str) -> tuple[str, ...]:
+    """The commits that may hold what ran, as far as they are here.
+
+    A later command may have kept the outcome anew, after an edit; the snapshot before the run is as it was.
+    """
     code = origin.code
     asked = (outcome, code.snapshot if code else None, code.commit_id if code else None)
-    return tuple(dict.fromkeys(commit for commit in asked if commit))
+    return tuple(commit for commit in dict.fromkeys(asked) if commit and snapshot.holds(root, commit))
 
 
 def _code_commit(world: World, origin: Origin, locked: Mapping[str, Any], outcome: str) -> str | None:
     root = world.project.root
     known = lineage.locked_files(locked, [stage.name for stage in lineage.stages(locked)])
     wrong: tuple[str, ...] = ()
-    for commit in _candidates(origin, outcome):
+    for commit in _candidates(root, origin, outcome):
         names = history.names(root, commit)
         planned = rebuild.plan(locked, _frozen(root, commit), names)
         if planned is None:
@@ -141,8 +142,9 @@ def _environment_lock(world: World, origin: Origin, outcome: str) -> tuple[str, 
     environment = origin.environment
     if environment is None or environment.sha256 is None or environment.lock is None:
         return None  # said by `origins.origin`
-    for commit in _candidates(origin, outcome):
-        (text,) = history.read(world.project.root, [(commit, environment.lock)])
+    root = world.project.root
+    for commit in _candidates(root, origin, outcome):
+        (text,) = history.read(root, [(commit, environment.lock)])
         if text is not None and hashlib.sha256(text).hexdigest() == environment.sha256:
             return commit, text.decode("utf-8", "replace")
     return None
@@ -211,24 +213,25 @@ def _bring(
     say: Callable[[str], None],
 ) -> tuple[Compared, ...] | None:
     """Every input with its digest, all of them right; None, with the broken links said, otherwise."""
-    tree = project.root
-    remotes = rebuild.connect(tree, world.project.root)
-    inside = [file for file in planned.inputs if not rebuild.is_outside(file.path)]
+    tree, objects = project.root, world.objects
+    rebuild.connect(tree, world.project.root)
     result = PREDICTIONS if PREDICTIONS in found.known else rebuild.MODEL
-    asked = [*inside, *([found.known[result]] if result in found.known else [])]
-    hashes = Hashes(tree, aside / "hashes.json")
+    wanted = [(file, tree / file.path) for file in planned.inputs if not rebuild.is_outside(file.path)]
+    wanted += [(found.known[result], aside / result)] if result in found.known else []
+    wanted = [(file, target) for file, target in wanted if file.md5 is not None]
+    say(f"bringing {listed([f'`{file.path}`' for file, _ in wanted])}")
+    missing = [(file, target) for file, target in wanted if not supply.put(objects.stores, file, target)]
     said = ""
-    for name in remotes:
-        missing = [file for file in asked if hashes.md5(file.path) != file.md5]
-        if missing:
-            say(f"fetching {listed([f'`{file.path}`' for file in missing])} from {_named(name)}")
-            said = dvc.pull(project, [file.path for file in missing], remote=name, env=quiet(aside))
-            for file in missing:
-                if hashes.md5(file.path) not in (file.md5, None):
-                    _drop(tree, file)  # damaged where it came from: the next place may have it whole
-    if result in found.known and hashes.md5(result) == found.known[result].md5:
-        (aside / result).parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(tree / result, aside / result)
+    if missing and objects.remote is not None and objects.remote.folder is None:
+        name, digests = objects.remote.name, [file.md5 for file, _ in missing if file.md5]
+        say(f"fetching {listed([f'`{file.path}`' for file, _ in missing])} from the remote `{name}`")
+        try:
+            fetch(tree, project.python, name, digests)
+        except MlprojError as error:
+            said = error.message
+        for file, target in missing:
+            supply.put((tree / ".dvc" / "cache",), file, target)
+    hashes = Hashes(tree, aside / "hashes.json")
     compared = tuple(
         Compared(path=file.path, recorded=file.md5, rebuilt=_digest(hashes, tree, file.path))
         for file in planned.inputs
@@ -243,16 +246,6 @@ def _bring(
 def quiet(aside: Path) -> dict[str, str]:
     """Where DVC keeps what it remembers of a repository: not with that of the user's."""
     return {"DVC_SITE_CACHE_DIR": str(aside / "dvc")}
-
-
-def _named(remote: str) -> str:
-    return "DVC's cache" if remote == rebuild.CACHE_REMOTE else f"the remote `{remote}`"
-
-
-def _drop(tree: Path, file: File) -> None:
-    """Forget a damaged object: DVC would take it from its own cache again."""
-    files.remove(tree / file.path)
-    files.remove(tree / ".dvc" / "cache")
 
 
 def _digest(hashes: Hashes, tree: Path, path: str) -> str | None:

@@ -135,7 +135,9 @@ def _recipe(world: World, origin: Origin) -> Recipe | None:
         world.note("the run was deleted in MLflow; nothing that it is rebuilt from hangs on that store")
     lost = [each for each in said if each.link in (Link.RUN, Link.SNAPSHOT) and origin.tracked != "deleted"]
     if lost or origin.outcome is None:
-        world.breaks = lost or [each for each in said if each.link in (Link.RUN, Link.SNAPSHOT)]
+        lost = lost or [each for each in said if each.link in (Link.RUN, Link.SNAPSHOT)]
+        # A trace goes on with the work tree that holds the run's manifest; a rebuilt run has to be sure.
+        world.breaks = [dataclasses.replace(each, hint=_FETCH) for each in lost]
         return None
     recipe = rebuilding.recipe(world, origin)
     if recipe is None:

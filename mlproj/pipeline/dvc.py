@@ -38,24 +38,6 @@ def repro(project: Project, targets: Sequence[str], *, env: Mapping[str, str]) -
     )
 
 
-def pull(project: Project, paths: Sequence[str], *, remote: str, env: Mapping[str, str]) -> str:
-    """Bring files from a remote to the work tree; what DVC said if it could not bring them all, else empty.
-
-    Raises MissingToolError if the project's environment has no DVC.
-    """
-    done = process.run(
-        *("dvc", "pull", "--quiet", "--force", "--remote", remote, *paths),
-        cwd=project.root,
-        env={**_QUIET, **env},
-        path_first=project.bin,
-        check=False,
-    )
-    if done.returncode == 0:
-        return ""
-    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
-    return lines[0].removeprefix("ERROR: ") if lines else (done.stderr.strip() or "it said nothing")
-
-
 def status(project: Project, pipeline: Pipeline) -> tuple[StageStatus, ...]:
     """What DVC itself says is fresh; slower than `pipeline.status`, but it understands everything."""
     done = process.run(

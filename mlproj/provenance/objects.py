@@ -71,13 +71,18 @@ class Objects:
             known = self._seen[key] = self._look(file.md5, file.size)
         return replace(file, kept=known.kept, remark=known.remark)
 
+    @property
+    def stores(self) -> tuple[Path, ...]:
+        """The folders that hold objects: the cache, and the remote where it is a folder of this machine."""
+        return (self.cache, *([self.remote.folder] if self.remote and self.remote.folder else []))
+
     def again(self) -> None:
         """Forget what was seen: objects have come or gone."""
         self._seen.clear()
 
     def cached(self, md5: str) -> Path:
         """Where the cache has an object, or would have it."""
-        return _path(self.cache, md5)
+        return place_of(self.cache, md5)
 
     def inside(self, md5: str) -> tuple[tuple[str, str], ...]:
         """The files of a folder that is in the cache: path within it, and digest."""
@@ -87,8 +92,7 @@ class Objects:
 
     def find(self, md5: str) -> Path | None:
         """Where the content of a file can be read: in the cache, else on a remote that is a folder."""
-        stores = [self.cache, *([self.remote.folder] if self.remote and self.remote.folder else [])]
-        found = (_path(store, md5) for store in stores)
+        found = (place_of(store, md5) for store in self.stores)
         return next((path for path in found if path.is_file()), None)
 
     def listing(self, md5: str) -> dict[str, str]:
@@ -139,14 +143,14 @@ class Objects:
         return _Found(is_there=wanted <= self._asked)
 
     def _in(self, store: Path, md5: str, size: int | None) -> _Found:
-        path = _path(store, md5)
+        path = place_of(store, md5)
         if not md5.endswith(_FOLDER):
             return self._whole(path, md5, size)
         listing = self._whole(path, md5, None)
         if not listing.is_there:
             return listing
         entries = self._entries(store, md5)
-        found = [self._whole(_path(store, each), each, None) for each in entries]
+        found = [self._whole(place_of(store, each), each, None) for each in entries]
         lacking = [each for each in found if not each.is_there]
         if lacking:
             first = next((each.remark for each in lacking if each.remark), "")
@@ -171,7 +175,7 @@ class Objects:
         """The digests that a folder's listing names."""
         if not md5.endswith(_FOLDER):
             return ()
-        said = files.read_json(_path(store, md5))
+        said = files.read_json(place_of(store, md5))
         return tuple(str(entry.get("md5")) for entry in said) if isinstance(said, list) else ()
 
 
@@ -229,7 +233,8 @@ def _are(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _path(store: Path, md5: str) -> Path:
+def place_of(store: Path, md5: str) -> Path:
+    """Where a cache or remote that is a folder has an object, or would have it."""
     found = store.joinpath(*_LAYOUT, md5[:2], md5[2:])
     before = store / md5[:2] / md5[2:]
     return before if not found.exists() and before.exists() else found

@@ -16,8 +16,6 @@ from mlproj.provenance.reproduction import Compared
 from mlproj.provenance.trace import File, Stage
 
 MODEL = "models/model"
-# The user's own cache, as one more place for DVC to fetch from; nothing is written to it.
-CACHE_REMOTE = "mlproj-cache"
 # What an evaluation leaves: the newest name first, of which a run has one or another.
 EVALUATED = ("models/predictions.parquet", "models/evaluation.json", "reports/metrics.json")
 
@@ -65,31 +63,21 @@ def is_outside(path: str) -> bool:
     return path.startswith(("/", "../", "~")) or "://" in path
 
 
-def connect(tree: Path, root: Path) -> tuple[str, ...]:
-    """Let DVC in `tree` find what `root` can: its remotes as set up today, and its cache to read from.
-
-    The tree keeps a cache of its own. Returns the names of the remotes to ask, the cache first.
-    """
+def connect(tree: Path, root: Path) -> None:
+    """Let DVC in `tree` find the remotes that `root` has today, while it keeps a cache of its own."""
     found = settings_of(root)
-    name = found.get("core", {}).get("remote")
     written = configparser.ConfigParser(interpolation=None)
-    # Not `no_scm`: the folder is a git work tree, but DVC is to leave its .gitignore files alone.
+    # No source control: DVC is to leave the .gitignore files of the checkout alone.
     written["core"] = {"no_scm": "true", "analytics": "false", "check_update": "false"}
-    if name is not None:
-        written["core"]["remote"] = name
     written["cache"] = {"dir": str(tree / ".dvc" / "cache"), "type": "reflink,copy"}
+    if "remote" in found.get("core", {}):
+        written["core"]["remote"] = found["core"]["remote"]
     for section, said in found.items():
         if section.startswith('remote "'):
             written[f"'{section}'"] = {**said, **_from_root(said, root)}
-    order = [name] if name is not None else []
-    cache = Objects(root).cache
-    if cache.is_dir():
-        written[f"'remote \"{CACHE_REMOTE}\"'"] = {"url": str(cache)}
-        order = [CACHE_REMOTE, *order]
     text = io.StringIO()
     written.write(text)
     files.write_text(tree / ".dvc" / "config.local", text.getvalue())
-    return tuple(order)
 
 
 def _from_root(said: Mapping[str, str], root: Path) -> dict[str, str]:
