@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlproj.flows import complete
 from mlproj.flows import evidence as gathering
 from mlproj.lifecycle import gates
 from mlproj.lifecycle.gates import Verdict
@@ -41,6 +42,9 @@ class Judged:
 
 def judge(project: Project, phase: Phase | None) -> Judged:
     evidence = gathering.gather(project)
+    if evidence.completeness is not None and evidence.completeness.not_asked:
+        complete.ask(project)
+        evidence = gathering.gather(project)
     phases = [phase] if phase else list(Phase)
     return Judged(
         project=project,

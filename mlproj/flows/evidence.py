@@ -11,7 +11,7 @@ from typing import Any
 from mlproj.base import files, git
 from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError, nearest
 from mlproj.catalog import datasheet
-from mlproj.flows import model_card
+from mlproj.flows import complete, model_card
 from mlproj.lifecycle.evidence import Evidence, Live
 from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline import dvc, stages, status, tracked, yaml12
@@ -53,6 +53,7 @@ def gather(project: Project) -> Evidence:
         regressions=_regressions(project, scoping, live),
         lock_sha256=_lock_sha256(project),
         snapshot_held=run is not None and _held(project.root, run),
+        completeness=complete.look(project, pipeline, hashes) if run is not None else None,
         package=_table_at(project.root / PACKAGE / "package.json"),
         load=_load(project),
         card_run=model_card.run_of(project.root / model_card.PATH),

@@ -14,14 +14,15 @@ from mlproj.base import clock, files, git, lock
 from mlproj.base.errors import ConfigError, ToolError
 from mlproj.decisions import store as notebook
 from mlproj.decisions.record import Decision
+from mlproj.flows import complete, load, model_card, status
 from mlproj.flows import evidence as gathering
-from mlproj.flows import load, model_card, status
 from mlproj.flows.serve import wanted
 from mlproj.lifecycle import deployment_gates, gates
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
-from mlproj.pipeline import dvc
+from mlproj.pipeline import dvc, stages
+from mlproj.pipeline.hashes import Hashes
 from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot, travel
 from mlproj.serving import environments
@@ -163,6 +164,7 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
     if phase is not Phase.MODELING:
         _repro(project, names, {}, phase)
         return ()
+    _must_declare_imports(project)
     taken = snapshot.take(project.root, "Code and parameters of a run")
     if not taken.is_head:
         # Nothing else points at it until the outcome of the run that it is for has been kept.
@@ -177,7 +179,21 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
         _repro(project, ["--force", "--single-item", *train], env, phase)
     _repro(project, names, env, phase)
     _keep_outcome(project)
+    complete.push(project, say)
     return taken.left_out
+
+
+def _must_declare_imports(project: Project) -> None:
+    """Before hours of training, not after: a model of such a run could not be registered."""
+    hashes = Hashes(project.root, project.cache / "hashes.json")
+    found = complete.undeclared(project, stages.load(project.root), hashes)
+    if found:
+        first = found[0]
+        raise ConfigError(
+            f"`dvc.yaml`: stage `{first.stage}` imports `{first.path}` (by {first.by}) and does not declare "
+            "it, so DVC would not notice a change",
+            hint=f"add `- {first.path}` to the `deps` of stage `{first.stage}`",
+        )
 
 
 def _lacking(evidence: Evidence) -> str:

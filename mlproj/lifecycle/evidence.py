@@ -9,6 +9,7 @@ from typing import Any
 from mlproj.catalog.datasheet import Datasheet
 from mlproj.pipeline.stages import StageStatus
 from mlproj.pipeline.tracked import DataFile
+from mlproj.provenance.completeness import Completeness
 from mlproj.provenance.manifest import Manifest
 from mlproj.scoping.document import Document
 
@@ -56,6 +57,7 @@ class Evidence:
     evaluation_run: Mapping[str, Any] | None = None
     regressions: tuple[Mapping[str, Any], ...] = ()
     snapshot_held: bool = False
+    completeness: Completeness | None = None
     lock_sha256: str | None = None
     package: Mapping[str, Any] | None = None
     load: Mapping[str, Any] | None = None

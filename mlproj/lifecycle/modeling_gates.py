@@ -9,6 +9,7 @@ from mlproj.lifecycle import pipeline_gate
 from mlproj.lifecycle.check import Check, count, failed, listed, number, passed, unknown
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.phases import Phase
+from mlproj.provenance.manifest import Manifest
 from mlproj.scoping.scope import DEFAULT_SPLIT, ML_METRICS, NEGATIVE_FLIPS, Split, Target
 
 # Below this many rows a slice's metric says more about chance than about the model.
@@ -209,7 +210,36 @@ def _origin(evidence: Evidence) -> Check:
         return failed(
             name, f"commit `{commit[:12]}`, which the run was made from, is not in this repository", again
         )
+    return _complete(evidence, manifest)
+
+
+def _complete(evidence: Evidence, manifest: Manifest) -> Check:
+    """Whether what the run was made from can be had again: looked at, not assumed."""
+    name, found = "origin", evidence.completeness
+    again = "run `mlproj stage modeling`"
+    if found is None:
+        return unknown(name, "what the run was made from has not been looked at", again)
+    if found.undeclared:
+        first = found.undeclared[0]
+        said = f"{count(len(found.undeclared), 'import')} of stages that `dvc.yaml` does not declare"
+        hint = f"add `- {first.path}` to the `deps` of stage `{first.stage}`, then {again}"
+        details = [f"{each.stage}: `{each.path}`, imported by {each.by}" for each in found.undeclared]
+        return failed(name, f"{said}: DVC would not notice a change", hint, *details)
+    if found.packages:
+        said = f"the environment is not what `{found.lock}` says: {listed(list(found.packages))}"
+        return failed(name, said, f"{found.install}, or lock what is installed; then {again}")
+    if found.missing:
+        return failed(name, f"data of the run cannot be had again: {found.why}", found.mend, *found.missing)
+    if found.not_asked:
+        said = (
+            f"the remote `{found.remote}` was not asked for {count(len(found.not_asked), 'file')} of the run"
+        )
+        return unknown(name, said, "run `mlproj check modeling`, which asks it once", *found.not_asked)
+    if manifest.threads is None:
+        return failed(name, f"run {manifest.run_id[:8]} lacks the number of its threads", again)
     commit = manifest.snapshot or manifest.commit or ""
-    return passed(
-        name, f"run {manifest.run_id[:8]} from commit {commit[:12]}, data and environment by digest"
+    said = (
+        f"run {manifest.run_id[:8]} from commit {commit[:12]}; {count(found.kept, 'file')} of data and model "
     )
+    said += f"in the cache and on the remote `{found.remote}`, by digest"
+    return passed(name, said, *found.unchecked)

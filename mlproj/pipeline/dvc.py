@@ -38,6 +38,20 @@ def repro(project: Project, targets: Sequence[str], *, env: Mapping[str, str]) -
     )
 
 
+def push(project: Project, paths: Sequence[str]) -> str:
+    """Send files that DVC keeps to the default remote; what DVC said where it could not, else empty.
+
+    Raises MissingToolError if the project's environment has no DVC.
+    """
+    done = process.run(
+        "dvc", "push", "--quiet", *paths, cwd=project.root, env=_QUIET, path_first=project.bin, check=False
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    if done.returncode == 0:
+        return ""
+    return lines[0].removeprefix("ERROR: ") if lines else (done.stderr.strip() or "it said nothing")
+
+
 def status(project: Project, pipeline: Pipeline) -> tuple[StageStatus, ...]:
     """What DVC itself says is fresh; slower than `pipeline.status`, but it understands everything."""
     done = process.run(

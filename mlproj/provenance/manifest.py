@@ -24,6 +24,7 @@ class Manifest:
     seed: int | None
     python: str | None
     model_digest: str | None
+    threads: int | None = None
 
     def missing(self) -> tuple[str, ...]:
         """What is lacking before this run could be rebuilt from the repository alone."""
@@ -57,6 +58,7 @@ def load(path: Path) -> Manifest | None:
         raw_md5=_table(_table(said, "data"), "raw").get("md5"),
         lock_sha256=environment.get("lock_sha256"),
         seed=said.get("seed"),
+        threads=said.get("threads"),
         python=environment.get("python"),
         model_digest=model.get("sha256") or model.get("md5"),
     )

@@ -76,6 +76,11 @@ class Objects:
         """The folders that hold objects: the cache, and the remote where it is a folder of this machine."""
         return (self.cache, *([self.remote.folder] if self.remote and self.remote.folder else []))
 
+    @property
+    def was_asked(self) -> bool:
+        """Whether it is known what a remote has that is no folder."""
+        return self._asked is not None
+
     def again(self) -> None:
         """Forget what was seen: objects have come or gone."""
         self._seen.clear()

@@ -42,10 +42,21 @@ def trained(tmp_path_factory: pytest.TempPathFactory, project_python: Path, shar
     return made_once(tmp_path_factory, "trained", make) / "penguins"
 
 
+def copied(repository: Path, target: Path, home: Path) -> Path:
+    """A copy of a repository made once, with its data folder, which holds DVC's remote.
+
+    File times are kept, so nothing is hashed twice.
+    """
+    data = repository.parent / "home" / ".local"
+    if data.is_dir():
+        shutil.copytree(data, home / ".local", symlinks=True, dirs_exist_ok=True)
+    return shutil.copytree(repository, target, symlinks=True)
+
+
 @pytest.fixture
-def project(trained: Path, tmp_path: Path) -> Path:
-    """A trained repository of the test's own. File times are kept, so nothing is hashed twice."""
-    return shutil.copytree(trained, tmp_path / "penguins", symlinks=True)
+def project(trained: Path, tmp_path: Path, isolate: Path) -> Path:
+    """A trained repository of the test's own."""
+    return copied(trained, tmp_path / "penguins", isolate)
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from mlproj.lifecycle.milestones import State
 from mlproj.lifecycle.phases import Phase
 from mlproj.pipeline.stages import Freshness, Stage, StageStatus
 from mlproj.pipeline.tracked import DataFile
+from mlproj.provenance.completeness import Completeness
+from mlproj.provenance.imports import Undeclared
 from mlproj.provenance.manifest import Manifest
 from mlproj.scoping import document
 from mlproj.scoping.approval import approve
@@ -81,7 +83,9 @@ def evidence(tmp_path: Path, scoping: str = SCOPING, *, signed: bool = True, **m
             seed=20,
             python="3.11.7",
             model_digest="3" * 64,
+            threads=2,
         ),
+        completeness=Completeness(kept=3, remote="storage"),
         evaluation_run={"test_looks": 1},
         lock_sha256="2" * 64,
         snapshot_held=True,
@@ -480,3 +484,43 @@ def test_a_misspelt_phase_is_offered_the_nearest() -> None:
     with pytest.raises(ConfigError) as caught:
         phases.parse("modelling")
     assert caught.value.hint == "did you mean `modeling`?"
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "hint"),
+    [
+        (
+            Completeness(undeclared=(Undeclared(stage="train", path="x/new.py", by="x/train.py"),)),
+            "1 import of stages that `dvc.yaml` does not declare",
+            "add `- x/new.py` to the `deps` of stage `train`",
+        ),
+        (
+            Completeness(
+                packages=("pandas 3.1.1 instead of 3.0.2",), lock="uv.lock", install="run `uv sync`"
+            ),
+            "the environment is not what `uv.lock` says: pandas 3.1.1 instead of 3.0.2",
+            "run `uv sync`",
+        ),
+        (
+            Completeness(
+                missing=("`raw.csv`: here",), why="it is not on the remote `s`", mend="run `dvc push`"
+            ),
+            "data of the run cannot be had again: it is not on the remote `s`",
+            "run `dvc push`",
+        ),
+    ],
+)
+def test_a_run_that_cannot_be_had_again_is_not_registered(
+    tmp_path: Path, found: Completeness, reason: str, hint: str
+) -> None:
+    check = closed(Phase.MODELING, evidence(tmp_path, completeness=found))["origin"]
+    assert check.outcome is Outcome.FAIL
+    assert reason in check.reason
+    assert hint in check.hint
+
+
+def test_a_remote_that_was_not_asked_is_not_known_to_have_the_run(tmp_path: Path) -> None:
+    found = Completeness(not_asked=("`raw.csv`",), remote="storage")
+    check = closed(Phase.MODELING, evidence(tmp_path, completeness=found))["origin"]
+    assert check.outcome is Outcome.UNKNOWN
+    assert "mlproj check" in check.hint

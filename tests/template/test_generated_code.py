@@ -96,7 +96,7 @@ def test_nothing_generated_imports_mlproj(tmp_path: Path) -> None:
 def local_imports(package: Path, module: Path) -> set[Path]:
     """The modules of the package that a module imports, and those that they import."""
     found: set[Path] = set()
-    todo = [module]
+    todo = [module, package / "__init__.py"]
     while todo:
         path = todo.pop()
         if path in found:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import time
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.conftest import copied
 from tests.support import fenced, made_once, run_mlproj
 
 _POLL_S = 0.05
@@ -43,7 +43,7 @@ def packaged(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         (folder / "home").mkdir()
         env = fenced(folder / "home")
-        root = shutil.copytree(trained, folder / trained.name, symlinks=True)
+        root = copied(trained, folder / trained.name, folder / "home")
         promise(root, "full")
         for words in (("approve", "--role", "owner"), ("stage", "deployment")):
             done = run_mlproj(*words, cwd=root, env=env)
@@ -177,8 +177,8 @@ def _places(packaged: Path, folders: pytest.TempPathFactory) -> Iterator[Serve]:
 
     def place(source: Path = packaged, **env: str) -> Live:
         folder = folders.mktemp("live")
-        root = shutil.copytree(source, folder / source.name, symlinks=True)
         (folder / "home").mkdir()
+        root = copied(source, folder / source.name, folder / "home")
         data = folder / "data"
         url = f"http://127.0.0.1:{free_port()}"
         made.append(Live(root, data, url, {**fenced(folder / "home"), "XDG_DATA_HOME": str(data), **env}))
