@@ -12,7 +12,7 @@ from mlproj.base import git, process
 from mlproj.base.errors import ConfigError, MissingToolError
 from mlproj.pipeline import stages
 from mlproj.project import Project, locate
-from mlproj.provenance import snapshot, travel
+from mlproj.provenance import travel
 from mlproj.provenance.trace import listed
 from mlproj.scaffold import environment
 
@@ -106,18 +106,17 @@ def _snapshots(project: Project) -> Iterator[Finding]:
     found = travel.look(project.root)
     if found.hindered:
         said = f"`git push` leaves the snapshots of runs behind, and {found.hindered}"
-        specs = f"'{snapshot.REFS}/*' 'refs/tags/mlproj/*'"
-        hint = f"push them by name: `git push {found.lacking[0]} {specs}`"
+        hint = f"push them by name: `{travel.by_name(found.lacking[0])}`"
         yield Finding(name="snapshots", is_fine=False, said=said, hint=hint, needed=False)
-    elif found.remotes and found.lacking:
-        hint = "run `mlproj stage scoping`, or any phase: each sets that up"
+    elif found.lacking:
+        hint = "run `mlproj stage scoping`: every `mlproj stage` sees to it"
         said = f"`git push` to `{listed(found.lacking)}` leaves the snapshots of runs behind"
         yield Finding(name="snapshots", is_fine=False, said=said, hint=hint)
     elif found.remotes:
         said = f"`git push` to `{listed(found.remotes)}` brings the snapshots of runs along"
         yield Finding(name="snapshots", is_fine=True, said=said)
     else:
-        said = "there is no remote yet to push the snapshots of runs to"
+        said = "no remote to push the snapshots of runs to; `mlproj stage` sees to it once there is one"
         yield Finding(name="snapshots", is_fine=True, said=said, needed=False)
 
 

@@ -1,7 +1,7 @@
 """How snapshots of runs get to other machines: the refspecs of a plain `git push` and `git fetch`.
 
-They stand in a file of our own in the git folder, which git reads only where some remote has a URL: written
-into `.git/config` itself, `git remote add origin` would say that `origin` exists already.
+They are settings of a remote, so they can be made once there is one: `git remote add` refuses a name that has
+any. (An `includeIf` that waits for a URL would do, but sends GitPython, and with it MLflow, in circles.)
 """
 
 from __future__ import annotations
@@ -10,11 +10,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproj.base import files, git
+from mlproj.base import git
 from mlproj.provenance.snapshot import FETCHED, REFS, STARTED
 
-_FILE = "mlproj.config"
-_KEY = "includeIf.hasconfig:remote.*.url:**.path"
 _RUNS = (
     # Forced: an outcome that was kept anew takes the place of the one before, and so does its tag.
     f"+{REFS}/*:{REFS}/*",
@@ -25,15 +23,12 @@ _RUNS = (
 _FETCH = f"+{REFS}/*:{FETCHED}/*"
 # What a plain `git push` would do, as a refspec: once a remote names any, git looks at nothing else.
 _AS_BEFORE = {"": "HEAD", "simple": "HEAD", "current": "HEAD", "matching": ":"}
-_HEAD = """\
-# Written by mlproj: with these, a plain `git push` brings the snapshots of runs along, and `git fetch` brings
-# those of others. Git reads this file where a remote has a URL.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Travel:
-    """Whether snapshots are pushed to the remotes that have a URL; `hindered` says what is in the way."""
+    """The remotes, and those to which a plain `git push` brings no snapshots; `hindered` says what is in the
+    way of changing that."""
 
     remotes: tuple[str, ...]
     lacking: tuple[str, ...]
@@ -42,60 +37,39 @@ class Travel:
 
 def look(root: Path) -> Travel:
     """What a plain `git push` would bring."""
-    remotes = _remotes(root)
-    lacking = tuple(
-        name for name in remotes if _RUNS[0] not in _all(root, f"remote.{name}.push") or _is_stale(root)
-    )
-    if not remotes and not _file(root).is_file():
-        lacking = ("origin",)
-    default = _config(root, "push.default")
+    said = git.git(root, "config", "--get-regexp", r"^remote\..*\.url$", check=False).stdout
+    remotes = tuple(dict.fromkeys(re.findall(r"^remote\.(.*)\.url ", said, re.MULTILINE)))
+    lacking = tuple(name for name in remotes if _RUNS[0] not in _all(root, f"remote.{name}.push"))
+    default = _default(root) if lacking else ""
     hindered = "" if default in _AS_BEFORE else f"git's `push.default` is `{default}`, which no refspec says"
-    return Travel(remotes=remotes, lacking=lacking, hindered=hindered if lacking else "")
+    return Travel(remotes=remotes, lacking=lacking, hindered=hindered)
 
 
 def set_up(root: Path) -> tuple[str, ...]:
     """See to it that a plain `git push` brings snapshots to every remote; those for which that changed.
 
-    Where there is no remote yet, `origin` is provided for. What a plain push did before, it goes on doing.
+    What it pushed before, it goes on pushing.
     """
     found = look(root)
     if not found.lacking or found.hindered:
         return ()
-    as_before = _AS_BEFORE[_config(root, "push.default")]
-    lines = [_HEAD]
-    for name in found.remotes or ("origin",):
-        own = [spec for spec in _all(root, f"remote.{name}.push", without_ours=True) if spec not in _RUNS]
-        pushes = [*([] if own else [as_before]), *_RUNS]
-        lines.append(f'[remote "{name}"]\n')
-        lines += [f"\tpush = {spec}\n" for spec in pushes]
-        lines.append(f"\tfetch = {_FETCH}\n")
-    files.write_text(_file(root), "".join(lines))
-    if _FILE not in _all(root, _KEY):
-        git.git(root, "config", "--local", "--add", _KEY, _FILE)
-    still = look(root).lacking  # a git before 2.36 does not read our file
-    return tuple(name for name in found.remotes if name in found.lacking and name not in still)
+    for name in found.lacking:
+        own = _all(root, f"remote.{name}.push")
+        for spec in (*(() if own else (_AS_BEFORE[_default(root)],)), *_RUNS):
+            git.git(root, "config", "--local", "--add", f"remote.{name}.push", spec)
+        if _FETCH not in _all(root, f"remote.{name}.fetch"):
+            git.git(root, "config", "--local", "--add", f"remote.{name}.fetch", _FETCH)
+    return found.lacking
 
 
-def _remotes(root: Path) -> tuple[str, ...]:
-    said = git.git(root, "config", "--get-regexp", r"^remote\..*\.url$", check=False).stdout
-    return tuple(dict.fromkeys(re.findall(r"^remote\.(.*)\.url ", said, re.MULTILINE)))
+def by_name(remote: str) -> str:
+    """The command that pushes snapshots whatever git's settings say."""
+    return f"git push {remote} '{_RUNS[0]}' '{_RUNS[1]}'"
 
 
-def _is_stale(root: Path) -> bool:
-    """Whether our file names a remote that has no URL: git would take it for one all the same."""
-    said = git.git(root, "config", "--file", str(_file(root)), "--get-regexp", "push", check=False).stdout
-    named = set(re.findall(r"^remote\.(.*)\.push ", said, re.MULTILINE))
-    return not named <= set(_remotes(root))
+def _default(root: Path) -> str:
+    return git.git(root, "config", "--get", "push.default", check=False).stdout.strip()
 
 
-def _file(root: Path) -> Path:
-    return Path(git.output(root, "rev-parse", "--path-format=absolute", "--git-common-dir")) / _FILE
-
-
-def _config(root: Path, key: str) -> str:
-    return git.git(root, "config", "--get", key, check=False).stdout.strip()
-
-
-def _all(root: Path, key: str, *, without_ours: bool = False) -> tuple[str, ...]:
-    where = ["--local", "--no-includes"] if without_ours else []
-    return tuple(git.git(root, "config", *where, "--get-all", key, check=False).stdout.split("\n")[:-1])
+def _all(root: Path, key: str) -> tuple[str, ...]:
+    return tuple(git.git(root, "config", "--get-all", key, check=False).stdout.split("\n")[:-1])

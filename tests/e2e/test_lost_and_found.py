@@ -70,6 +70,7 @@ def published(trained: Path, tmp_path_factory: pytest.TempPathFactory, project_p
         root = shutil.copytree(trained, folder / "work", symlinks=True)
         git(folder, "init", "-q", "--bare", "-b", "main", "hub.git", env=env)
         git(root, "remote", "add", "origin", "../hub.git", env=env)
+        assert "`git push` to `origin` brings" in run_mlproj("stage", "scoping", cwd=root, env=env).stderr
         git(root, "push", env=env)
         subprocess.run(["dvc", "push", "--quiet"], cwd=root, env=env, check=True)
 

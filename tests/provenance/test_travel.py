@@ -37,19 +37,30 @@ def hub(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    """A repository as `mlproj new` leaves it: no remote yet, and a run that was kept."""
+    """A repository without a remote, in which a run was kept."""
     git(tmp_path, "init", "-q", "-b", "main", "work")
     root = tmp_path / "work"
     head = committed(root, "code.py")
-    travel.set_up(root)
     snapshot.keep(root, RUN, head)
     snapshot.keep(root, f"{snapshot.STARTED}1", head)
     snapshot.anchor(root, RUN, head)
     return root
 
 
-def test_a_plain_push_brings_branch_snapshots_and_tags_once_there_is_a_remote(work: Path, hub: Path) -> None:
-    git(work, "remote", "add", "origin", str(hub))
+def joined(work: Path, hub: Path, name: str = "origin") -> None:
+    git(work, "remote", "add", name, str(hub))
+    assert travel.look(work).lacking == (name,)
+    assert travel.set_up(work) == (name,)
+    assert travel.set_up(work) == ()
+
+
+def test_without_a_remote_there_is_nothing_to_see_to(work: Path) -> None:
+    assert travel.set_up(work) == ()
+    assert travel.look(work) == travel.Travel(remotes=(), lacking=())
+
+
+def test_a_plain_push_brings_branch_snapshots_and_tags(work: Path, hub: Path) -> None:
+    joined(work, hub)
     git(work, "push")
     assert refs(hub).keys() == {
         "refs/heads/main",
@@ -60,7 +71,7 @@ def test_a_plain_push_brings_branch_snapshots_and_tags_once_there_is_a_remote(wo
 
 
 def test_a_plain_push_goes_on_pushing_the_current_branch_only(work: Path, hub: Path) -> None:
-    git(work, "remote", "add", "origin", str(hub))
+    joined(work, hub)
     git(work, "push")
     before = refs(hub)["refs/heads/main"]
     committed(work, "more.py")
@@ -73,7 +84,7 @@ def test_a_plain_push_goes_on_pushing_the_current_branch_only(work: Path, hub: P
 
 
 def test_an_outcome_that_was_kept_anew_takes_the_place_of_the_one_before(work: Path, hub: Path) -> None:
-    git(work, "remote", "add", "origin", str(hub))
+    joined(work, hub)
     git(work, "push")
     later = committed(work, "more.py")
     snapshot.keep(work, RUN, later)
@@ -85,7 +96,7 @@ def test_an_outcome_that_was_kept_anew_takes_the_place_of_the_one_before(work: P
 def test_a_fetch_that_prunes_brings_the_runs_of_others_and_takes_none_of_ours(
     work: Path, hub: Path, tmp_path: Path
 ) -> None:
-    git(work, "remote", "add", "origin", str(hub))
+    joined(work, hub)
     git(work, "push")
     git(tmp_path, "clone", "-q", str(hub), "other")
     other = tmp_path / "other"
@@ -99,23 +110,18 @@ def test_a_fetch_that_prunes_brings_the_runs_of_others_and_takes_none_of_ours(
     assert {RUN, theirs} <= history.kept_runs(work).keys()
 
 
-def test_a_remote_of_another_name_is_seen_to_and_origin_is_no_ghost(work: Path, hub: Path) -> None:
-    git(work, "remote", "add", "team", str(hub))
-    assert travel.look(work).lacking == ("team",)
-    assert travel.set_up(work) == ("team",)
-    assert travel.set_up(work) == ()
-    assert git(work, "remote") == "team"
-    git(work, "fetch", "--all")
+def test_every_remote_is_seen_to(work: Path, hub: Path) -> None:
+    joined(work, hub)
+    joined(work, hub, "team")
     git(work, "push", "team")
     assert f"refs/mlproj/runs/{RUN}" in refs(hub)
 
 
 def test_refspecs_of_the_user_s_own_stay_and_count(work: Path, hub: Path) -> None:
     git(work, "remote", "add", "origin", str(hub))
-    git(work, "remote", "rename", "origin", "mirror")
-    git(work, "config", "--add", "remote.mirror.push", "refs/heads/main:refs/heads/trunk")
+    git(work, "config", "--add", "remote.origin.push", "refs/heads/main:refs/heads/trunk")
     travel.set_up(work)
-    git(work, "push", "mirror")
+    git(work, "push")
     assert refs(hub).keys() == {
         "refs/heads/trunk",
         f"refs/mlproj/runs/{RUN}",
