@@ -29,6 +29,7 @@ _HOLD_SHARE = 0.1
 _SHORTEST_HOLD_S = 0.001
 # While the gateway is busy: at most the time that the callers of the last one waited, and no more than this.
 _LONGEST_BUSY_HOLD_S = 0.01
+_MOST_UNHELD = 63
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 1.0
 
@@ -102,6 +103,9 @@ class Channel:
         self._scheduled = False
         self._hold: asyncio.TimerHandle | None = None
         self._expected = 0
+        # Frames that a busy gateway does not hold, after one that was held in vain.
+        self._vain = 0
+        self._unheld = 0
         self._closing = False
         self._retry_s = _FIRST_RETRY_S
         self._connecting: asyncio.Task[None] | None = None
@@ -253,13 +257,21 @@ class Channel:
         """The next frame: at once, or when the callers of the last one are back, or have had their time."""
         expected = min(answered + len(self._queue), MOST_REQUESTS_A_FRAME)
         hold_s = took_s * _HOLD_SHARE
-        if self._owner.is_busy:
+        if self._owner.is_busy and not self._unheld:
             hold_s = max(hold_s, min(took_s + self._owner.commit_s, _LONGEST_BUSY_HOLD_S))
+        self._unheld = max(0, self._unheld - 1)
         if expected == 1 or len(self._queue) >= expected or hold_s < _SHORTEST_HOLD_S:
             self._send()
             return
         self._expected = expected
-        self._hold = self._loop.call_later(hold_s, self._send)
+        self._hold = self._loop.call_later(hold_s, self._hold_ended, len(self._queue))
+
+    def _hold_ended(self, before: int) -> None:
+        """Their time is over. Where fewer than half came, it is not given again for a while."""
+        in_vain = 2 * (len(self._queue) - before) < self._expected - before
+        self._vain = min(2 * self._vain + 1, _MOST_UNHELD) if in_vain else 0
+        self._unheld = self._vain
+        self._send()
 
     def _received(self, link: _Link, data: bytes) -> None:
         try:
