@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from mlproj.base import files, lock
+from mlproj.base.errors import MlprojError
 from mlproj.flows import origins, serve, wheelhouse
 from mlproj.flows.wheelhouse import NAME
 from mlproj.pipeline.scratch import Scratch, scratch
@@ -32,13 +33,14 @@ class State(StrEnum):
 @dataclass(frozen=True, kw_only=True)
 class Stock:
     """The wheels of one environment, and the versions that run in it. `said` tells where they are, or why
-    there are none."""
+    there are none; `is_only_here` where the remote could have them and has not."""
 
     versions: tuple[int, ...]
     lock: str | None
     lock_sha256: str | None
     state: State
     said: str
+    is_only_here: bool = False
 
     @property
     def is_fine(self) -> bool:
@@ -78,7 +80,13 @@ def stock(project: Project, objects: Objects, name: str | None, sha256: str | No
     if looked.kept is Kept.LOST:
         remark = f": {looked.remark}" if looked.remark else ""
         return replace(found, state=State.NOT_KEPT, said=f"they were kept, and are lost{remark}")
-    return replace(found, state=State.KEPT, said=f"{looked.kept}{_remark(looked)}")
+    remote = objects.remote
+    return replace(
+        found,
+        state=State.KEPT,
+        said=f"{looked.kept}{_remark(looked)}",
+        is_only_here=looked.kept is Kept.HERE and remote is not None and remote.is_reachable,
+    )
 
 
 def keep(project: Project, *, say: Callable[[str], None]) -> tuple[Stock, ...]:
@@ -90,14 +98,21 @@ def keep(project: Project, *, say: Callable[[str], None]) -> tuple[Stock, ...]:
     with lock.held(project.home / f"{NAME}.lock", doing="keeping wheels"):
         for left in (project.home / NAME).glob("mlproj-dvc-*"):
             files.remove(left)  # of one that was killed
-        kept = {each.lock_sha256: each for each in stocks(project)}
+        lacking = {
+            each.lock_sha256: each
+            for each in stocks(project)
+            if each.state is State.NOT_KEPT or each.is_only_here
+        }
+        failed: list[MlprojError] = []
         for _, wanted in _deployed(project):
-            found = kept[wanted.lock_sha256]
-            if found.state is State.NONE or wanted.lock_sha256 is None:
-                continue
-            if found.state is State.NOT_KEPT or "not on the remote" in found.said:
-                _keep(project, wanted, found, say)
-                kept[wanted.lock_sha256] = replace(found, state=State.KEPT, said="")
+            found = lacking.pop(wanted.lock_sha256, None)
+            if found is not None:
+                try:
+                    _keep(project, wanted, found, say)
+                except MlprojError as error:
+                    failed.append(error)
+        if failed:
+            raise failed[0]
     return stocks(project)
 
 
@@ -161,7 +176,8 @@ def _push(project: Project, place: Scratch) -> None:
 
 
 def _config(project: Project) -> str:
-    return (project.root / ".dvc" / "config").read_text(encoding="utf-8")
+    path = project.root / ".dvc" / "config"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _remark(looked: File) -> str:

@@ -217,6 +217,10 @@ def test_wheels_are_kept_as_data_and_rebuild_the_environment_when_the_index_is_g
     # Twice is once, and what is kept is not brought again.
     shelf.index.asked.clear()
     assert shelf.run("wheels") == said
+    # A remote that lost them gets them again, from the cache.
+    shutil.rmtree(shelf.folder / "remote" / "files")
+    assert "kept; here, not on the remote" in shelf.run("wheels", "--list")
+    assert shelf.run("wheels") == said
     assert shelf.index.asked == []
     assert list((shelf.home / "wheels").glob("*")) == []
 
