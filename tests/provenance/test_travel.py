@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import git as gitpython
 import pytest
+from dulwich.config import ConfigFile, StackedConfig
 
 from mlproj.provenance import history, snapshot, travel
 
@@ -68,6 +70,19 @@ def test_a_plain_push_brings_branch_snapshots_and_tags(work: Path, hub: Path) ->
         f"refs/tags/mlproj/run/{RUN}",
     }
     assert travel.look(work) == travel.Travel(remotes=("origin",), lacking=())
+
+
+def test_other_programs_still_read_the_remotes(work: Path, hub: Path) -> None:
+    # MLflow reads them with GitPython, DVC with dulwich; without a remote first, as most first runs are made.
+    for urls in ([], [str(hub)]):
+        for _ in urls:
+            joined(work, hub)
+        travel.set_up(work)
+        with gitpython.Repo(work) as repository:
+            assert [remote.url for remote in repository.remotes] == urls
+        config = StackedConfig([ConfigFile.from_path(str(work / ".git/config"))])
+        said = config.get((b"remote", b"origin"), b"url") if urls else b""
+        assert said == "".join(urls).encode()
 
 
 def test_a_plain_push_goes_on_pushing_the_current_branch_only(work: Path, hub: Path) -> None:

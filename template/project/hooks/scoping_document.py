@@ -42,6 +42,7 @@ METRICS: dict[str, dict[str, tuple[str, float | None, float | None, bool]]] = {
         "median_absolute_error": ("at_most", 0, None, True),
         "mape": ("at_most", 0, None, True),
         "r2": ("at_least", None, 1, True),
+        "negative_flips": ("at_most", 0, 1, True),
     },
     "software": {
         "latency_p50_ms": ("at_most", 0, None, False),
