@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +19,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import Tool
+from tests.e2e.serving.conftest import Live, free_port
+from tests.people import fill_datasheet, fill_scoping
 from tests.support import Run, fenced, made_once, run_mlproj
 
 pytestmark = pytest.mark.slow
@@ -89,6 +94,103 @@ def place(published: Path, isolate: Path, tmp_path: Path) -> Place:
     return Place(root=root, hub=tmp_path / "hub.git", remote=remote, run=run_of(root))
 
 
+ROWS = 1000
+_AT_ONCE = 100
+CHURN = "data/raw/telco_churn.csv"
+
+
+def asked(live: Live, count: int) -> list[dict[str, object]]:
+    """Rows of the raw table, as a client would send them."""
+    inputs = {entry["name"]: entry for entry in live.package()["inputs"]}
+    with (live.root / CHURN).open(encoding="utf-8", newline="") as stream:
+        raw = list(csv.DictReader(stream))[:count]
+
+    def value(name: str, text: str) -> object:
+        if not text.strip():
+            return None
+        return float(text) if inputs[name]["kind"] == "number" else text
+
+    return [{name: value(name, row[name]) for name in inputs} for row in raw]
+
+
+@pytest.fixture
+def churn(
+    tmp_path: Path, isolate: Path, mlproj: Run, shared_data: Path, project_python: Path
+) -> Iterator[Live]:
+    """A model of the telco table that has answered, as a team leaves it: committed and pushed."""
+    manager = ("--env-manager", "none", "--interpreter", project_python, "--defaults")
+    table = ("--data", shared_data / "telco_churn.csv", "--target", "Churn")
+    assert mlproj("new", "churn", *table, *manager, cwd=tmp_path).returncode == 0
+    root = tmp_path / "churn"
+    fill_scoping(root)
+    fill_datasheet(root)
+    git(tmp_path, "init", "-q", "--bare", "-b", "main", "hub.git")
+    git(root, "remote", "add", "origin", str(tmp_path / "hub.git"))
+    assert mlproj("approve", "--role", "owner", cwd=root).returncode == 0
+    for phase in ("scoping", "data"):
+        assert mlproj("stage", phase, cwd=root).returncode == 0
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "Data")
+    for phase in ("modeling", "deployment"):
+        done = mlproj("stage", phase, cwd=root)
+        assert done.returncode == 0, done.stdout + done.stderr
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "Trained and packaged")
+    url = f"http://127.0.0.1:{free_port()}"
+    live = Live(root, isolate / ".local" / "share", url, dict(os.environ))
+    yield live
+    if root.exists():  # else it was stopped before it was lost
+        live.stop()
+
+
+def test_the_first_run_survives_when_all_but_the_data_folder_and_the_remotes_is_lost(
+    churn: Live, mlproj: Run, tool: Tool, tmp_path: Path
+) -> None:
+    root, run = churn.root, run_of(churn.root)
+    churn.deploy()
+    rows = asked(churn, ROWS)
+    first = churn.ask("/predict", rows[:_AT_ONCE]).json()
+    for at in range(_AT_ONCE, ROWS, _AT_ONCE):
+        assert churn.ask("/predict", rows[at : at + _AT_ONCE]).status == 200
+    prediction = re.findall(r'"prediction_id": "(\w+)"', json.dumps(first))[0]
+    churn.must("serve", "--stop")
+
+    # Code, data, recipe and lock go on; all of it is pushed, and then lost.
+    assert tool(root, "dvc", "push").returncode == 0
+    edit(root / "churn" / "features.py", "def make_transformer", "RENAMED = 1\n\n\ndef make_transformer")
+    lines = (root / CHURN).read_text(encoding="utf-8").splitlines(keepends=True)
+    (root / CHURN).unlink()
+    (root / CHURN).write_text("".join(lines[:5000]), encoding="utf-8")
+    assert tool(root, "dvc", "add", CHURN).returncode == 0
+    edit(root / "params.yaml", "max_iter: 150", "max_iter: 20")
+    with (root / "requirements.lock").open("a", encoding="utf-8") as lock:
+        lock.write("newcomer==1.0\n")
+    git(root, "commit", "-qam", "All is different now", "--no-verify")
+    git(root, "push")
+    assert tool(root, "dvc", "push", CHURN).returncode == 0
+    shutil.rmtree(root)
+    git(tmp_path, "clone", "-q", str(tmp_path / "hub.git"), "elsewhere")
+    clone = tmp_path / "elsewhere"
+    assert not (clone / "mlflow.db").exists()
+    assert not (clone / ".dvc" / "cache").exists()
+
+    traced = mlproj("trace", prediction, cwd=clone)
+    assert traced.returncode == 0, traced.stdout
+    assert f"run {run}" in traced.stdout
+    replayed = mlproj("replay", "--since", "2020-01-01", "--sample", str(2 * ROWS), "--json", cwd=clone)
+    assert replayed.returncode == 0, replayed.stdout + replayed.stderr
+    said = json.loads(replayed.stdout)
+    assert (said["holds"], said["replayed"]) == (True, ROWS)
+    for engine in said["engines"].values():
+        assert engine["verdicts"]["DIFFERENT"] == engine["verdicts"]["same decision"] == 0
+    rebuilt = mlproj("reproduce", prediction, "--json", cwd=clone)
+    assert rebuilt.returncode == 0, rebuilt.stdout + rebuilt.stderr
+    found = json.loads(rebuilt.stdout)
+    assert (found["run"], found["level"]["number"]) == (run, 1)
+    assert found["predictions"]["differ"] == 0
+    assert any("MLflow store `mlflow.db` is gone" in note for note in found["notes"])
+
+
 def test_a_run_of_untracked_files_is_rebuilt_when_only_the_remotes_are_left(
     place: Place, mlproj: Run, tool: Tool, tmp_path: Path
 ) -> None:
@@ -120,7 +222,7 @@ def test_a_run_of_untracked_files_is_rebuilt_when_only_the_remotes_are_left(
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
     assert found["run"] == run
-    assert found["level"]["number"] <= 2, found["rungs"]
+    assert found["level"]["number"] == 1, found["rungs"]
     assert found["predictions"]["differ"] == 0
     assert all(each["recorded"] == each["rebuilt"] for each in [*found["inputs"], *found["data"]])
     assert found["environment"]["grade"] == "exact"
@@ -159,6 +261,25 @@ def test_a_rebuilt_run_leaves_everything_of_the_user_s_as_it_was(
     traced = mlproj("trace", place.run, cwd=root)
     assert traced.returncode == 3
     assert f"run: run `{place.run}` was deleted in MLflow" in traced.stdout
+
+
+def test_ctrl_c_leaves_nothing_of_a_reproduction(place: Place, isolate: Path) -> None:
+    before = state(place.root)
+    with subprocess.Popen(
+        [sys.executable, "-m", "mlproj", "reproduce", place.run],
+        cwd=place.root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as child:
+        assert child.stderr is not None
+        assert any("Running stage" in line for line in child.stderr)
+        os.killpg(child.pid, signal.SIGINT)  # as a terminal does: to every process in the foreground
+        assert "interrupted" in child.stderr.read()
+    assert child.returncode == 130
+    assert state(place.root) == before
+    assert list((isolate / ".cache" / "mlproj" / "reproductions").iterdir()) == []
 
 
 def state(root: Path) -> dict[str, str]:
