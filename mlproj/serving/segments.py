@@ -7,6 +7,8 @@ gateway uses it and loads nothing heavier.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -85,6 +87,8 @@ def sealed_days(home: Path) -> list[date]:
 def create(file: Path, *, wait_s: float) -> sqlite3.Connection:
     """Open a day to write to, making it if there is none; may be used from any one thread at a time."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not file.exists():
+        _put(file)
     connection = sqlite3.connect(file, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -95,6 +99,20 @@ def create(file: Path, *, wait_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _put(file: Path) -> None:
+    """Make a day's file with its tables in it: a reader never meets one without."""
+    new = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+        # Another writer may have been quicker; and where there are no links, the tables are made in place.
+        with contextlib.suppress(OSError):
+            os.link(new, file)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def read(file: Path) -> sqlite3.Connection:

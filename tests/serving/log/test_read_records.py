@@ -3,13 +3,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from mlproj.monitoring import records
-from mlproj.serving import sealing
+from mlproj.serving import sealing, segments
 from mlproj.serving.feedback import Store
 from mlproj.serving.record import Feedback, Kind, Record, Role
 from tests.serving.log.world import DAY, of_day, put
@@ -153,3 +154,19 @@ def test_what_only_a_shadow_said_is_exported_on_request(two_days: tuple[Path, li
     assert [row[-1] for row in rows] == [one.role for one in sorted(given)]
     kept = [",".join(row[:5]) for row in rows if row[-1] != "shadow"]
     assert kept == [",".join(row) for row in [*csv.reader(io.StringIO(told.getvalue()))][1:]]
+
+
+def test_a_day_that_is_being_made_is_read_as_empty(tmp_path: Path) -> None:
+    began = date(2026, 1, 1)
+
+    def make() -> None:
+        for number in range(150):
+            segments.create(segments.path(tmp_path, began + timedelta(number)), wait_s=1.0).close()
+
+    with ThreadPoolExecutor(1) as pool:
+        making = pool.submit(make)
+        while not making.done():
+            assert list(segments.rows(tmp_path, 0)) == []
+        making.result()
+    assert len(segments.hot_days(tmp_path)) == 150
+    assert not list(segments.folder(tmp_path).glob(".*")), "nothing is left of the making"
