@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from mlproj.cli.render import JSON_VERSION, line, style, talk
 from mlproj.cli.render_trace import size_of
-from mlproj.provenance.trace import moment, plural
+from mlproj.provenance.things import plural
+from mlproj.provenance.trace import moment
 
 if TYPE_CHECKING:
     from mlproj.flows.data_at import Data, DataAt
-    from mlproj.provenance.trace import Commit, File
+    from mlproj.provenance.things import Commit, File
 
 
 def show(found: DataAt) -> None:

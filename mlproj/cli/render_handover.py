@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from mlproj.cli.render import JSON_VERSION, line, style
-from mlproj.provenance.trace import listed, plural
+from mlproj.provenance.things import listed, plural
 
 if TYPE_CHECKING:
     from mlproj.flows.handover import Handover

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from mlproj.cli.render import JSON_VERSION, line, style
 from mlproj.provenance.agreement import Answer, Grade, Verdict
 from mlproj.provenance.replay import ANSWERED, ORIGINAL, Again, Replay, Replayed, Setting
-from mlproj.provenance.trace import Break, listed, moment, plural
+from mlproj.provenance.things import listed, plural
+from mlproj.provenance.trace import Break, moment
 
 if TYPE_CHECKING:
     from mlproj.flows.drill import Drill

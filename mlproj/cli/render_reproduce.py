@@ -8,7 +8,7 @@ from typing import Any
 from mlproj.cli.render import JSON_VERSION, line, style
 from mlproj.provenance import report, reproduction
 from mlproj.provenance.reproduction import Compared, Reproduction
-from mlproj.provenance.trace import listed, plural
+from mlproj.provenance.things import listed, plural
 
 _MARKS = {True: ("✓", "green"), False: ("✗", "red"), None: ("?", "yellow")}
 

@@ -15,21 +15,17 @@ from mlproj.base import files
 from mlproj.cli.render import JSON_VERSION, line, style, talk
 from mlproj.provenance import lineage, questions
 from mlproj.provenance.questions import described, served, value
+from mlproj.provenance.things import File, Kept, Stage, listed, plural
 from mlproj.provenance.trace import (
     Call,
     Content,
     Environment,
-    File,
-    Kept,
     Origin,
     Prediction,
     Rollout,
-    Stage,
     Trace,
     Version,
-    listed,
     moment,
-    plural,
 )
 
 _WIDEST = 110

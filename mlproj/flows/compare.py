@@ -18,7 +18,7 @@ from mlproj.flows.past import Past, PastRun, Source
 from mlproj.project import Project
 from mlproj.provenance import answered, snapshot
 from mlproj.provenance.flips import Flips
-from mlproj.provenance.trace import File, plural
+from mlproj.provenance.things import File, plural
 
 _NOT_CODE = ("docs", "data", "models", "reports", "references", "dvc.lock", "params.yaml", "*.md", "*.lock")
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s;\\]+)", re.MULTILINE)

@@ -17,7 +17,7 @@ from mlproj.provenance import completeness, installed, lineage, objects, rebuild
 from mlproj.provenance.completeness import Completeness
 from mlproj.provenance.imports import Imports, Undeclared
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.trace import File, plural
+from mlproj.provenance.things import File, plural
 
 # What was said in answer by a remote on the network, by which the next commands need not ask again.
 _ANSWER = "remote.json"

@@ -19,7 +19,8 @@ from mlproj.flows.origins import LOCK, World, parsed, table
 from mlproj.project import Project
 from mlproj.provenance import bring, history, lineage, objects
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.trace import Commit, File, Kept, Link, Stage, listed
+from mlproj.provenance.things import Commit, File, Kept, Stage, listed
+from mlproj.provenance.trace import Link
 
 FOLDER = "data/at"
 _RAW = "data/raw/"

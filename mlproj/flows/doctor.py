@@ -13,7 +13,7 @@ from mlproj.base.errors import ConfigError, MissingToolError
 from mlproj.pipeline import stages
 from mlproj.project import Project, locate
 from mlproj.provenance import travel
-from mlproj.provenance.trace import listed
+from mlproj.provenance.things import listed
 from mlproj.scaffold import environment
 
 

@@ -21,7 +21,7 @@ from mlproj.base.errors import MlprojError
 from mlproj.flows import origins
 from mlproj.flows.past import Past, PastRun
 from mlproj.provenance import answered, lineage
-from mlproj.provenance.trace import File
+from mlproj.provenance.things import File
 
 # The figures of this training are thrown away; only its answers are looked at.
 _RESAMPLES = 2

@@ -19,7 +19,7 @@ from mlproj.lifecycle.handover import Facts, Gap, Topic, Used
 from mlproj.project import Project
 from mlproj.provenance import history, travel
 from mlproj.provenance.objects import Objects, Remote
-from mlproj.provenance.trace import File, Kept, listed, plural
+from mlproj.provenance.things import File, Kept, listed, plural
 
 _REGISTERED = "models/registered.json"
 _SITE = "docs/mkdocs.yml"

@@ -11,7 +11,8 @@ from mlproj.flows import origins
 from mlproj.flows.origins import World
 from mlproj.pipeline.scratch import Scratch
 from mlproj.provenance import history, lineage, snapshot
-from mlproj.provenance.trace import File, Kept, Link
+from mlproj.provenance.things import File, Kept
+from mlproj.provenance.trace import Link
 from mlproj.serving import package, versions
 from mlproj.serving.deployment import Version
 from mlproj.serving.store import Store

@@ -24,21 +24,17 @@ from mlproj.project import Project
 from mlproj.provenance import history, lineage, snapshot
 from mlproj.provenance.history import KeptRun
 from mlproj.provenance.objects import Objects, digest
+from mlproj.provenance.things import File, Kept, Stage, listed, plural
 from mlproj.provenance.trace import (
     Approval,
     Break,
     Code,
     Decided,
     Environment,
-    File,
-    Kept,
     Link,
     Measured,
     Origin,
-    Stage,
     Version,
-    listed,
-    plural,
 )
 
 REGISTERED = "models/registered.json"

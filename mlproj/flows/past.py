@@ -19,7 +19,7 @@ from mlproj.flows.traffic import Traffic
 from mlproj.project import Project
 from mlproj.provenance import answered, history, lineage, objects
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.trace import File, listed
+from mlproj.provenance.things import File, listed
 from mlproj.tracking import store as mlflow
 from mlproj.tracking.store import TrackedRun
 

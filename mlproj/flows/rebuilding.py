@@ -21,7 +21,8 @@ from mlproj.provenance import history, lineage, rebuild, snapshot, supply
 from mlproj.provenance.objects import Objects, fetch
 from mlproj.provenance.rebuild import Plan
 from mlproj.provenance.reproduction import Compared
-from mlproj.provenance.trace import File, Link, Origin, listed
+from mlproj.provenance.things import File, listed
+from mlproj.provenance.trace import Link, Origin
 from mlproj.serving import environments
 from mlproj.serving.environments import Wanted
 

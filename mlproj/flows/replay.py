@@ -20,7 +20,8 @@ from mlproj.provenance import agreement
 from mlproj.provenance.agreement import TOLERANCE, Agreement, Answer, Grade, Verdict
 from mlproj.provenance.objects import Objects
 from mlproj.provenance.replay import Again, Replay, Replayed, Setting, Today
-from mlproj.provenance.trace import Link, listed, plural
+from mlproj.provenance.things import listed, plural
+from mlproj.provenance.trace import Link
 from mlproj.serving import answers, frames, ids, package, replaying, store
 from mlproj.serving.deployment import PRIMARY, Deployment
 from mlproj.serving.package import Package

@@ -32,8 +32,9 @@ from mlproj.provenance import (
 from mlproj.provenance.installed import Grade, Graded
 from mlproj.provenance.ladder import Paired
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.reproduction import Compared, Reproduction, as_json, metrics, sources
-from mlproj.provenance.trace import Link, Origin, listed
+from mlproj.provenance.reproduction import Compared, Reproduction, as_json, metrics, model_files, sources
+from mlproj.provenance.things import listed
+from mlproj.provenance.trace import Link, Origin
 from mlproj.serving import ids
 from mlproj.tracking import mlflow
 
@@ -320,7 +321,7 @@ def _files(world: World, recipe: Recipe, built: Built) -> tuple[tuple[Compared, 
     )
     here = built.recorded / rebuild.MODEL
     old = here if here.is_dir() else None
-    return data, rebuild.model_files(world.objects, before.get(rebuild.MODEL), old, built.project.root)
+    return data, model_files(world.objects, before.get(rebuild.MODEL), old, built.project.root)
 
 
 def _same_recipe(

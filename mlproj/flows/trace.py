@@ -16,14 +16,13 @@ from mlproj.flows.origins import World, parsed, table
 from mlproj.project import MARKER, Project
 from mlproj.provenance import history, lineage, objects
 from mlproj.provenance.objects import Objects
+from mlproj.provenance.things import File, Kept, listed
 from mlproj.provenance.trace import (
     Call,
     Chain,
     Content,
     Feedback,
-    File,
     Happened,
-    Kept,
     Link,
     Prediction,
     Rollout,
@@ -31,7 +30,6 @@ from mlproj.provenance.trace import (
     Subject,
     Trace,
     Version,
-    listed,
 )
 from mlproj.serving import ids, shown
 from mlproj.serving.deployment import Deployment, Event

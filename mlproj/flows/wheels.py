@@ -17,7 +17,7 @@ from mlproj.pipeline.scratch import Scratch, scratch
 from mlproj.project import Project
 from mlproj.provenance import vault
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.trace import File, Kept, listed
+from mlproj.provenance.things import File, Kept, listed
 from mlproj.serving import environments, store, versions, wheels
 from mlproj.serving.environments import Wanted
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from mlproj.base import files
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.provenance.objects import Objects, is_content
-from mlproj.provenance.trace import File
+from mlproj.provenance.things import File
 
 _READ_ONLY = 0o444
 # Neither git nor DVC is to see what is brought in, its own `.gitignore` and folders of DVC files included.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlproj.provenance.imports import Undeclared
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.trace import File, Kept
+from mlproj.provenance.things import File, Kept
 
 
 @dataclass(frozen=True, kw_only=True)

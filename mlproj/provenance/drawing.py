@@ -12,7 +12,7 @@ from itertools import pairwise
 from xml.sax.saxutils import escape, quoteattr
 
 from mlproj.provenance.graph import Arrow, Graph, Kind, Node
-from mlproj.provenance.trace import Kept
+from mlproj.provenance.things import Kept
 
 _WIDTH, _HEIGHT = 196, 58
 _ACROSS, _DOWN = 52, 20

@@ -7,7 +7,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mlproj.provenance import lineage
-from mlproj.provenance.trace import File, Kept, Origin, Prediction, Rollout, Stage, Trace, Version, plural
+from mlproj.provenance.things import File, Kept, Stage, plural
+from mlproj.provenance.trace import (
+    Origin,
+    Prediction,
+    Rollout,
+    Trace,
+    Version,
+)
 
 
 class Kind(StrEnum):

@@ -11,7 +11,7 @@ from pathlib import Path
 from mlproj.base import git
 from mlproj.base.errors import ToolError
 from mlproj.provenance.snapshot import FETCHED, REFS, STARTED, TAGS
-from mlproj.provenance.trace import Commit
+from mlproj.provenance.things import Commit
 
 _RUN_REF = re.compile(
     rf"(?:(?P<ref>{re.escape(REFS)}|{re.escape(FETCHED)})|(?P<tag>refs/tags/{re.escape(TAGS)}))/(?P<run>.+)"

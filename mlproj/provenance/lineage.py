@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from mlproj.provenance.trace import File, Stage
+from mlproj.provenance.things import File, Stage
 
 MANIFEST = "models/run.json"
 _SAME_RUN = ("evaluate", "package")

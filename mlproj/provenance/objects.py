@@ -16,7 +16,7 @@ from typing import Any
 
 from mlproj.base import files, process
 from mlproj.base.errors import MlprojError
-from mlproj.provenance.trace import File, Kept, plural
+from mlproj.provenance.things import File, Kept, plural
 
 _FOLDER = ".dir"
 # DVC 3 keeps objects here, below the root of a cache or remote; DVC 2 kept them at the root itself.

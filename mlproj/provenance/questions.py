@@ -9,19 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mlproj.provenance import lineage
+from mlproj.provenance.things import File, Kept, listed, plural
 from mlproj.provenance.trace import (
     Answer,
     Chain,
-    File,
-    Kept,
     Link,
     Origin,
     Prediction,
     Trace,
     Version,
-    listed,
     moment,
-    plural,
 )
 
 _INPUTS = "What were the inputs?"

@@ -11,9 +11,8 @@ from typing import Any
 
 from mlproj.base import files
 from mlproj.provenance import lineage
-from mlproj.provenance.objects import Objects, digest, settings_of
-from mlproj.provenance.reproduction import Compared
-from mlproj.provenance.trace import File, Stage
+from mlproj.provenance.objects import digest, settings_of
+from mlproj.provenance.things import File, Stage
 
 MODEL = "models/model"
 # What an evaluation leaves: the newest name first, of which a run has one or another.
@@ -107,29 +106,3 @@ def wrong_code(read: Mapping[str, bytes], planned: Plan, known: Mapping[str, Fil
 def _is(content: bytes, md5: str | None) -> bool:
     """Whether a file in git is the one that DVC saw: git may have folded its line ends."""
     return md5 is None or md5 in (digest(content), digest(content.replace(b"\r\n", b"\n")))
-
-
-def model_files(
-    objects: Objects, recorded: File | None, here: Path | None, tree: Path
-) -> tuple[Compared, ...]:
-    """The files of the two model folders, by digest; none where the recorded folder's listing is not here.
-
-    `here` is a copy of the recorded folder, where one was brought.
-    """
-    folder = tree / MODEL
-    if recorded is None or recorded.md5 is None or not folder.is_dir():
-        return ()
-    before = objects.listing(recorded.md5) if here is None else _digests(here)
-    now = _digests(folder)
-    return tuple(
-        Compared(path=f"{MODEL}/{name}", recorded=before.get(name), rebuilt=now.get(name))
-        for name in sorted({*before, *now} if before else ())
-    )
-
-
-def _digests(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): files.digest(path, "md5")
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }

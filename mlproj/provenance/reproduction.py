@@ -5,10 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from mlproj.base import files
 from mlproj.provenance.installed import Graded, platform_of
 from mlproj.provenance.ladder import Level, Paired, Rung
+from mlproj.provenance.objects import Objects
+from mlproj.provenance.rebuild import MODEL
+from mlproj.provenance.things import File
 from mlproj.provenance.trace import Break
 
 
@@ -158,3 +163,29 @@ def _shown(value: Any) -> str:
     if isinstance(value, dict):
         return " ".join(str(each) for each in value.values() if each is not None)
     return str(value)
+
+
+def model_files(
+    objects: Objects, recorded: File | None, here: Path | None, tree: Path
+) -> tuple[Compared, ...]:
+    """The files of the two model folders, by digest; none where the recorded folder's listing is not here.
+
+    `here` is a copy of the recorded folder, where one was brought.
+    """
+    folder = tree / MODEL
+    if recorded is None or recorded.md5 is None or not folder.is_dir():
+        return ()
+    before = objects.listing(recorded.md5) if here is None else _digests(here)
+    now = _digests(folder)
+    return tuple(
+        Compared(path=f"{MODEL}/{name}", recorded=before.get(name), rebuilt=now.get(name))
+        for name in sorted({*before, *now} if before else ())
+    )
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): files.digest(path, "md5")
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }

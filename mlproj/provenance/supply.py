@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from mlproj.base import files
 from mlproj.provenance.objects import is_content, place_of
-from mlproj.provenance.trace import File
+from mlproj.provenance.things import File
 
 _FOLDER = ".dir"
 

@@ -6,30 +6,12 @@ None means that nobody recorded it, or that what recorded it is gone; then a `Br
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-
-class Kept(StrEnum):
-    """Where an object is now, as it is said to people."""
-
-    GIT = "in git"
-    HERE = "here"
-    BOTH = "here and on the remote"
-    REMOTE = "on the remote"
-    LOST = "lost"
-    NOT_ASKED = "not here, and the remote was not asked"
-
-    @property
-    def is_here(self) -> bool:
-        return self in (Kept.GIT, Kept.HERE, Kept.BOTH)
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether it can be had, as far as was asked."""
-        return self.is_here or self is Kept.REMOTE
+from mlproj.provenance.things import Commit, File, Kept, Stage
 
 
 class Subject(StrEnum):
@@ -194,17 +176,6 @@ class Version:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Commit:
-    """A commit that git has: by whom, when, and its first line."""
-
-    id: str
-    by: str
-    at: str
-    title: str
-    parents: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class Code:
     """What ran. `snapshot` is the work tree just before; with nothing uncommitted it is `commit` itself."""
 
@@ -215,32 +186,6 @@ class Code:
     is_here: bool
     command: str | None
     algorithm: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class File:
-    """Data or code at one moment: a path and the digest of what it held; `rows` where a run counted them."""
-
-    path: str
-    md5: str | None
-    size: int | None = None
-    files: int | None = None
-    rows: int | None = None
-    kept: Kept = Kept.NOT_ASKED
-    remark: str = ""
-    brought: Commit | None = None
-    source: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stage:
-    """A step of the pipeline as it ran: paths read and written, by which they are found in `Origin.files`."""
-
-    name: str
-    command: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -365,14 +310,6 @@ class Trace:
         return tuple(version for origin in self.origins for version in origin.versions)
 
 
-def listed(names: Iterable[str], *, most: int = 4) -> str:
-    """Names in a sentence: `a, b and c`, those beyond `most` counted."""
-    found = list(names)
-    if len(found) > most:
-        found = [*found[: most - 1], f"{len(found) - most + 1:,} more"]
-    return found[0] if len(found) == 1 else f"{', '.join(found[:-1])} and {found[-1]}" if found else "none"
-
-
 def moment(at: str | None) -> str:
     """A time as people write it, in UTC where it is so; the zone that git wrote is kept."""
     if at is None:
@@ -382,8 +319,3 @@ def moment(at: str | None) -> str:
         if text.endswith(ending):
             return f"{text.removesuffix(ending)[:19]} UTC"
     return text
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """`1 row`, `1,409 rows`."""
-    return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -5,20 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from mlproj.provenance.things import Commit, File, Kept, Stage
 from mlproj.provenance.trace import (
     Approval,
     Chain,
     Code,
-    Commit,
     Environment,
     Feedback,
-    File,
     Happened,
-    Kept,
     Origin,
     Prediction,
     Rollout,
-    Stage,
     Subject,
     Trace,
     Version,

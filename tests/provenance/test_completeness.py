@@ -7,7 +7,7 @@ import pytest
 
 from mlproj.provenance import completeness, supply
 from mlproj.provenance.objects import Objects, place_of
-from mlproj.provenance.trace import File
+from mlproj.provenance.things import File
 
 CONTENT = b"a,b\n1,2\n"
 MD5 = hashlib.md5(CONTENT).hexdigest()

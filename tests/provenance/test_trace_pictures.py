@@ -14,7 +14,7 @@ from prov.model import ProvDocument
 
 from mlproj.provenance import drawing, export_openlineage, export_prov, graph
 from mlproj.provenance.graph import Kind
-from mlproj.provenance.trace import Kept
+from mlproj.provenance.things import Kept
 from tests.provenance import story
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mlproj.provenance.questions import answers
-from mlproj.provenance.trace import Break, Call, Chain, Link, Served, Subject, Trace
+from mlproj.provenance.trace import (
+    Break,
+    Call,
+    Chain,
+    Link,
+    Served,
+    Subject,
+    Trace,
+)
 from tests.provenance import story
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from mlproj.provenance import history, lineage, snapshot
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.trace import File, Kept
+from mlproj.provenance.things import File, Kept
 
 LOCK = {
     "stages": {

@@ -14,7 +14,8 @@ from mlproj.base.errors import ConfigError
 from mlproj.flows.trace import Options, trace
 from mlproj.project import Project
 from mlproj.provenance import snapshot
-from mlproj.provenance.trace import Kept, Link, Trace
+from mlproj.provenance.things import Kept
+from mlproj.provenance.trace import Link, Trace
 
 FIRST, SECOND = "a1" * 16, "a2" * 16
 
