@@ -130,8 +130,7 @@ def locate(start: Path) -> Path | None:
 
 
 def find_python(root: Path, named: str | None, environ: Mapping[str, str]) -> Path:
-    own = [root / ".venv" / "bin" / "python", root / ".pixi" / "envs" / "default" / "bin" / "python"]
-    for candidate in own:
+    for candidate in _own(root):
         if candidate.is_file():
             return candidate
     if named:
@@ -154,11 +153,24 @@ def find_postgres(serving: Mapping[str, Any], environ: Mapping[str, str]) -> str
 
 def active_python(environ: Mapping[str, str]) -> Path:
     """The interpreter of the active environment, else the one mlproj runs in."""
+    return _active(environ) or Path(sys.executable)
+
+
+def has_environment(root: Path, environ: Mapping[str, str]) -> bool:
+    """Whether there is an environment to run in, where none is named, but mlproj's own."""
+    return _active(environ) is not None or any(path.is_file() for path in _own(root))
+
+
+def _own(root: Path) -> tuple[Path, ...]:
+    return (root / ".venv" / "bin" / "python", root / ".pixi" / "envs" / "default" / "bin" / "python")
+
+
+def _active(environ: Mapping[str, str]) -> Path | None:
     for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
         python = Path(environ.get(variable) or os.devnull) / "bin" / "python"
         if python.is_file():
             return python
-    return Path(sys.executable)
+    return None
 
 
 def _table(said: Mapping[str, Any], name: str, path: Path) -> Mapping[str, Any]:

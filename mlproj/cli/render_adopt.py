@@ -72,6 +72,12 @@ def plan(made: Plan) -> None:
             render.line(f"  {name}: {phase}{because}")
         for each in text:
             render.line(f"    {each}")
+    survey = made.found.survey
+    if survey.tables and not made.found.has_pipeline and not made.raw and survey.layout.name != "KEDRO":
+        table = shlex.quote(survey.tables[0])
+        render.line(
+            f"\nnot to add: a pipeline; `mlproj adopt --data {table} --target COLUMN` makes one as well"
+        )
 
 
 def done(made: Plan, *, is_dry_run: bool) -> None:

@@ -21,10 +21,12 @@ def show(found: Handover) -> None:
         line()
     if found.gaps:
         line(f"{plural(len(found.gaps), 'gap')}: what stands nowhere leaves with whoever knows it")
-        line("\nnext: close them, from the top; `make docs` shows what a newcomer will read")
+        shows = "; `make docs` shows what a newcomer will read" if found.has_site else ""
+        line(f"\nnext: close them, from the top{shows}")
     else:
         line(f"{style('✓', 'green')} nothing is missing in {listed(found.documents, most=9)}")
-        line("\nnext: let somebody new follow `make docs`; what they have to ask is the next gap")
+        follow = "`make docs`" if found.has_site else "these"
+        line(f"\nnext: let somebody new follow {follow}; what they have to ask is the next gap")
 
 
 def as_json(found: Handover) -> dict[str, Any]:

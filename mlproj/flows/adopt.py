@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from mlproj.pipeline import guess, meta
 from mlproj.pipeline import stages as pipelines
 from mlproj.pipeline.guess import Guess
 from mlproj.pipeline.stages import Stage
+from mlproj.project import has_environment
 from mlproj.scaffold import adoption, copier, layers, lock, marker, names, survey
 from mlproj.scaffold.answers import Answers, Inputs
 from mlproj.scaffold.layers import Layer
@@ -340,6 +342,11 @@ def _notes(made: Plan, whole: Mapping[str, File]) -> Iterator[str]:
         yield (
             f"no phase for {adoption.listed(unphased)}: `mlproj stage` runs them only where another needs "
             f"them; say one with `meta: {{phase: ...}}` in `{PIPELINE}`"
+        )
+    if found.has_pipeline and not made.inputs.interpreter and not has_environment(found.root, os.environ):
+        yield (
+            "there is no `.venv` here and no environment is active, so stages would run in mlproj's own; "
+            "make one, or name its interpreter with `python` below `[project]` in `mlproj.toml`"
         )
     if seen.lock is None and not made.raw:
         yield (

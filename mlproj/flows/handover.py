@@ -45,6 +45,11 @@ class Handover:
     def answers_yes(self) -> bool:
         return not self.gaps
 
+    @property
+    def has_site(self) -> bool:
+        """Whether there is one to build: a repository that was adopted has none."""
+        return (self.project.root / _SITE).is_file()
+
 
 def examine(project: Project) -> Handover:
     """Read documents, notebook, code, git, DVC and deployments; build the site. Changes nothing.

@@ -97,8 +97,6 @@ def _adopted(made: Path, wishes: Wishes, *, say: Say) -> Plan:
 def _must_be_asked(template: Foreign, answers: Mapping[str, str]) -> None:
     if {"template", "templates"} & {*template.questions}:
         return  # which of several asks what is known once one is chosen
-    if {"template", "templates"} & {*template.questions}:
-        return  # which of several asks what is known once one is chosen
     for key in answers:
         if key not in template.questions:
             near = nearest(key, template.questions)
@@ -153,7 +151,7 @@ def _rendered(
     if "made" not in said:
         raise ToolError(
             f"{template.kind} could not make the files: {said.get('error') or f'exit code {code}'}",
-            hint="what it said stands above; an answer is given with `--answer KEY=VALUE`",
+            hint="an answer is given with `--answer KEY=VALUE`; what its own code said stands above",
             returncode=code,
         )
     return _only_folder(out)

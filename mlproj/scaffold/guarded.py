@@ -36,6 +36,7 @@ _CHANGES: Mapping[str, tuple[int, ...]] = {
 _STARTS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _FOLLOWS = {"os.truncate", "os.chmod", "os.chown", "os.utime", "os.setxattr", "os.removexattr"}
+_ENGINES = ("cookiecutter", "copier")
 _DEVICES = ("/dev/null", "/dev/tty", "/dev/pts/")
 
 
@@ -85,10 +86,19 @@ def main(job_path: str) -> int:
     except SystemExit as leaving:
         said = {"error": f"it ended with exit code {leaving.code}"}
     except Exception as error:  # whatever a template's own code raises is the template's failure
-        traceback.print_exc()
-        said = {"error": f"{type(error).__name__}: {error}".strip()}
+        said = {"error": _told(error)}
     Path(job["result"]).write_text(json.dumps(said), encoding="utf-8")
     return 0
+
+
+def _told(error: Exception) -> str:
+    """What went wrong. Where the template's own code raised it, a traceback says where; an engine's error
+    says it itself, after which Cookiecutter prints all of its variables."""
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    if frame.f_globals.get("__name__", "").partition(".")[0] in _ENGINES:
+        return str(error).partition(" Context: ")[0] or type(error).__name__
+    traceback.print_exc()
+    return f"{type(error).__name__}: {error}".strip()
 
 
 def _cookiecutter(job: Mapping[str, Any]) -> Callable[[], str]:

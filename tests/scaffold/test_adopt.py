@@ -131,6 +131,7 @@ def test_a_dry_run_says_the_same_and_touches_nothing(tmp_path: Path, mlproj: Run
     done = mlproj("adopt", str(root), "--dry-run", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "    +    meta: {phase: data}" in done.stdout.splitlines()
+    assert "not to add: a pipeline" not in done.stdout
     assert done.stdout.splitlines()[-1] == "nothing was touched; `mlproj adopt` does this"
     assert fingerprint(root) == before
     assert sorted((root / ".git").rglob("*")) == objects
@@ -211,10 +212,14 @@ def test_a_folder_without_git_gets_a_repository_and_loses_nothing(tmp_path: Path
     done = mlproj("adopt", "--defaults", cwd=root)
     assert done.returncode == 0, done.stderr
     assert "to do: `git init`" in done.stdout.splitlines()
+    makes = "`mlproj adopt --data visits.csv --target COLUMN` makes one as well"
+    assert f"not to add: a pipeline; {makes}" in done.stdout.splitlines()
     assert Project.load(root).name == "My-Visits-2026"
     assert (root / "visits.csv").read_text() == TABLE
     assert "?? visits.csv" in status(root)
     assert mlproj(cwd=root).returncode == 0
+    left = mlproj("handover", cwd=root)
+    assert left.stdout.endswith("\n\nnext: close them, from the top\n"), left.stdout
 
 
 @pytest.mark.slow
@@ -277,6 +282,26 @@ def test_an_mlflow_store_is_found_and_used(tmp_path: Path) -> None:
         adopted(root)
         assert Project.load(root).store == root / store
         assert lock.base(root)["mlproj.toml"].content != (root / "mlproj.toml").read_bytes()
+
+
+def test_that_stages_would_run_in_mlprojs_own_environment_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("VIRTUAL_ENV", "CONDA_PREFIX"):
+        monkeypatch.delenv(variable, raising=False)
+    root = with_stages(tmp_path / "visits")
+
+    def is_said() -> bool:
+        notes = adopt.plan(adopt.look(root), Wishes(), say=silent).notes
+        return any("stages would run in mlproj's own" in note for note in notes)
+
+    assert is_said()
+    put(root, {"active/bin/python": ""})
+    monkeypatch.setenv("VIRTUAL_ENV", str(root / "active"))
+    assert not is_said()
+    monkeypatch.delenv("VIRTUAL_ENV")
+    put(root, {".venv/bin/python": ""})
+    assert not is_said()
 
 
 def test_a_database_of_something_else_is_no_store(tmp_path: Path) -> None:

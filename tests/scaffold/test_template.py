@@ -377,6 +377,22 @@ def test_a_template_that_fails_leaves_nothing(tmp_path: Path, work: Path, mlproj
     assert list(work.iterdir()) == []
 
 
+def test_what_the_engine_refuses_is_said_without_a_traceback(tmp_path: Path, work: Path, mlproj: Run) -> None:
+    source = cookiecutter(
+        tmp_path / "theirs", {f"{ROOT}/a": "{{cookiecutter.auhtor}}"}, kind=["api", "batch"]
+    )
+    for answer, message in (
+        ("kind=web", "could not make the files: web provided for choice variable kind, but the choices are"),
+        ("kind=api", "could not make the files: Unable to create file 'a'."),
+    ):
+        done = mlproj("new", "alpha", "--template", source, "--trust", "--answer", answer, cwd=work)
+        assert done.returncode == 4
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "OrderedDict([" not in done.stderr
+    assert list(work.iterdir()) == []
+
+
 def test_options_that_do_not_go_together_are_said(tmp_path: Path, work: Path, mlproj: Run) -> None:
     source = cookiecutter(tmp_path / "theirs")
     for words, message in (
