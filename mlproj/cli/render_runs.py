@@ -25,7 +25,7 @@ def show(found: Runs, asked: Asked) -> None:
     for row in found.rows:
         _row(row)
     if not found.rows:
-        line("no run fits" if asked.metrics or asked.params or asked.words else "no run was made yet")
+        line("no run fits" if asked.is_narrowed else "no run was made yet")
     if found.total > len(found.rows):
         line(f"and {found.total - len(found.rows):,} more; `--limit` shows them")
     if found.beside:

@@ -41,6 +41,10 @@ def upgraded(done: Upgraded) -> None:
     if done.conflicts:
         render.line("  settle what is left to you, as said above")
     render.line("  git diff --staged           # what changed")
+    if any(change.path == "dvc.yaml" for change in done.changes):
+        # A hook refuses the commit as long as `dvc.lock` is of the pipeline before.
+        render.line("  mlproj stage data           # and later phases: a commit wants a new `dvc.lock` too")
+        render.line("  git add --all")
     if done.offers:
         render.line("  mlproj upgrade --show       # the newer forms of your own files, as a patch")
     render.line(f'  git commit -m "Upgrade to the template of mlproj {done.after}"')

@@ -37,6 +37,10 @@ class Asked:
     data: str | None = None
     by: str | None = None
 
+    @property
+    def is_narrowed(self) -> bool:
+        return self != Asked()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
@@ -156,7 +160,7 @@ def _of_param(runs: Sequence[PastRun], text: str) -> Callable[[PastRun], bool]:
         )
     known = {key for run in runs for key in run.params}
     if runs and name not in known:
-        near = nearest(name, known)
+        near = next((key for key in sorted(known) if key.endswith(f".{name}")), None) or nearest(name, known)
         raise ConfigError(
             f"no run has a parameter `{name}`",
             hint=f"did you mean `{near}`?" if near else "names are those of `params.yaml`, joined by dots",

@@ -197,6 +197,8 @@ def _other_calls(chain: Chain, found: Prediction | None) -> Iterator[str]:
 def _parts(trace: Trace) -> Answer:
     """Honest: nothing in a record says why. An explanation made later would be of another moment."""
     if trace.prediction is None:
+        if trace.kind == "prediction":
+            return _unknown(_PARTS, "the record of the prediction was not found")
         return _known(_PARTS, "that is a question about a prediction: trace one by its id")
     return _unknown(
         _PARTS,

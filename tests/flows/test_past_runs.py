@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlproj.base.errors import ConfigError
+from mlproj.cli import render_runs
 from mlproj.decisions import store as notebook
 from mlproj.decisions.links import Links
 from mlproj.decisions.record import Decision
@@ -152,7 +153,9 @@ def test_answers_of_an_earlier_model_are_not_taken_for_those_of_a_new_one(birds:
     assert "run cccc0000 kept no answers" in found["reason"]
 
 
-def test_runs_are_chosen_by_parameters_of_the_model_that_was_used(birds: Repository) -> None:
+def test_runs_are_chosen_by_parameters_of_the_model_that_was_used(
+    birds: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
     birds.run("aaaa", 1, GOOD)
     birds.run("bbbb", 2, WORSE, raw="2" * 32)
 
@@ -164,9 +167,15 @@ def test_runs_are_chosen_by_parameters_of_the_model_that_was_used(birds: Reposit
     assert found(params=("train.tree.depth=2",)) == ["bbbb"]
     with pytest.raises(ConfigError, match="no run has a parameter"):
         found(params=("train.bush.depth=-2",))
+    with pytest.raises(ConfigError) as short:
+        found(params=("depth=2",))
+    assert short.value.hint == "did you mean `train.tree.depth`?"
     assert found(metrics=("test.accuracy<1",)) == ["bbbb"]
     assert found(data="2222") == ["bbbb"]
     assert found(by="test") == ["bbbb", "aaaa"]
+    asked = Asked(by="nobody")
+    render_runs.show(runs.find(birds.project, asked, limit=9), asked)
+    assert capsys.readouterr().out == "no run fits\n"
     assert found(words=("tree",), data="1111") == ["aaaa"]
 
 

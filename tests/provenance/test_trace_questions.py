@@ -51,6 +51,7 @@ def test_a_record_that_is_not_in_the_log_leaves_its_inputs_unknown() -> None:
     lost = story.trace(prediction=None, chain=None)
     assert said(lost, 1) == "unknown: the record of the prediction was not found in the log"
     assert "live at that time: version 3" in said(lost, 2)
+    assert said(lost, 7) == "unknown: the record of the prediction was not found"
     assert "the inputs are not in the log" in said(lost, 8)
 
 

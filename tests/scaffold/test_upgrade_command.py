@@ -186,6 +186,7 @@ def test_both_appended_to_the_pipeline_its_parameters_and_the_packages(
     assert {"  merged   dvc.yaml", "  merged   params.yaml", "  merged   pyproject.toml"} <= {
         *done.stdout.splitlines()
     }
+    assert "  mlproj stage data " in done.stdout  # a hook refuses a commit with the `dvc.lock` of before
     stages = yaml.safe_load((repository / "dvc.yaml").read_text())["stages"]
     assert stages["mine"] == {"cmd": "mine"}
     assert stages["theirs"] == {"cmd": "theirs"}
