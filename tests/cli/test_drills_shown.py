@@ -18,7 +18,7 @@ _MARKER = (
     '[project]\nid = "drilled"\nname = "drilled"\nmodule = "toys"\nmodel = "toys"\nenv_manager = "none"\n'
 )
 
-GOOD = Drill(at="2026-11-16T05:00:00Z", by="ada", seed=1, asked=100, replayed=100, agreed=100)
+GOOD = Drill(at="2026-11-16T05:00:00Z", by="tester", seed=1, asked=100, replayed=100, agreed=100)
 LOST = Rebuilt(run="f" * 32, is_reproduced=False, level=None, lacks=("the raw data is lost",))
 SAME = Rebuilt(run="e" * 32, is_reproduced=True, level="same learned parameters", seconds=31.5)
 

@@ -138,6 +138,12 @@ class Repository:
                 known, Place(version=version, digest=run, folder=home / run, python=Path("/usr/bin/python3"))
             )
             begun = opened.begin(
-                mode=mode, version=version, automation="full", defer_below=None, plan={}, by="ada", back=back
+                mode=mode,
+                version=version,
+                automation="full",
+                defer_below=None,
+                plan={},
+                by="tester",
+                back=back,
             )
             opened.loaded(begun.id, share=0.1)

@@ -171,10 +171,10 @@ def test_a_card_with_the_numbers_of_another_run_is_a_gap(tmp_path: Path) -> None
 
 
 def test_a_version_needs_a_decision_that_names_it_or_its_run(tmp_path: Path) -> None:
-    used = (Used(version=1, run="0a1b2c3d4e5f6789", what="version 1 was deployed by ada"),)
+    used = (Used(version=1, run="0a1b2c3d4e5f6789", what="version 1 was deployed by tester"),)
     other = {"docs/decisions/a.md": "# Deploy version 12\n\n## Why\n\nit is better\n"}
     found = gaps(facts(tmp_path, decisions=other, used=used))
-    assert [gap.what for gap in found] == ["version 1 was deployed by ada, and no decision says why"]
+    assert [gap.what for gap in found] == ["version 1 was deployed by tester, and no decision says why"]
     for text in ("why Version 1 went out", "run: 0a1b2c3d4e5f"):
         assert gaps(facts(tmp_path, decisions={"docs/decisions/a.md": text}, used=used)) == ()
 
