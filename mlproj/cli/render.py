@@ -228,9 +228,8 @@ def decisions(project: Project, pages: Sequence[Page]) -> None:
         facts += [f"run {page.decision.run[:8]}"] if page.decision.run else []
         line(style(f"            {', '.join(facts)}", "dim"))
     if not pages:
-        line(
-            f'no decision in `{project.relative(project.decisions)}` yet; `mlproj decide "..." --why "..."` writes one'
-        )
+        folder = project.relative(project.decisions)
+        line(f'no decision in `{folder}` yet; `mlproj decide "..." --why "..."` writes one')
 
 
 def checked(judged: Judged) -> None:
