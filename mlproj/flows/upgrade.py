@@ -66,8 +66,7 @@ def run(root: Path, *, template: Template, ask: Ask, dry_run: bool, say: Say) ->
     """
     repository = Repository.of(root)
     with _alone(root, dry_run), tempfile.TemporaryDirectory(prefix="mlproj-") as place:
-        if not dry_run:
-            _clear(repository)
+        _clear(repository, dry_run=dry_run)
         worktree.refuse_changes(repository)
         kept = lock.read(root)
         before = lock.checked_base(root, kept)
@@ -296,13 +295,15 @@ def _why(conflict: Conflict, merged: Merged) -> Left:
     return Left(what=path, why=why, settle=f"{keep} or `git rm {path}`")
 
 
-def _clear(repository: Repository) -> None:
-    """Take back what an upgrade that was killed left half done; stop at one that waits to be committed."""
+def _clear(repository: Repository, *, dry_run: bool) -> None:
+    """Take back what an upgrade that was killed left half done, but in a dry run; stop at one that waits to
+    be committed."""
     found = worktree.underway(repository)
     if found is None:
         return
     if not found.is_applied and worktree.is_untouched(repository, found):
-        worktree.undo(repository, found)
+        if not dry_run:
+            worktree.undo(repository, found)
     elif git.output(repository.root, "status", "--porcelain", "--untracked-files=no", "--", "."):
         state = (
             "waits to be committed" if found.is_applied else "was interrupted, and files were edited since"
@@ -311,7 +312,7 @@ def _clear(repository: Repository) -> None:
             f"an upgrade to the template of mlproj {found.version} {state}",
             hint="commit it, or undo it with `mlproj upgrade --abort`",
         )
-    else:
+    elif not dry_run:
         worktree.forget(repository)  # the user has put everything back themselves
 
 

@@ -81,9 +81,10 @@ def test_it_says_what_came_in_and_what_is_left_and_exits_3_until_it_is_settled(
         assert line in lines
         assert line in shown.stdout.splitlines()
 
-    waiting = mlproj("upgrade", cwd=repository, env=env)
-    assert waiting.returncode == 2
-    assert "waits to be committed" in waiting.stderr
+    for words in ((), ("--dry-run",)):
+        waiting = mlproj("upgrade", *words, cwd=repository, env=env)
+        assert waiting.returncode == 2
+        assert "waits to be committed" in waiting.stderr
     assert "`mlproj upgrade --abort`" in waiting.stderr
 
     put(repository, {REPORT_PATH: yours(3)(REPORT)})
