@@ -77,6 +77,18 @@ def clone(url: str, folder: Path) -> None:
         ) from None
     refs = [f"+{REFS}/*:{REFS}/*", "+refs/tags/mlproj/*:refs/tags/mlproj/*"]
     git.git(folder, "fetch", "--quiet", "origin", *refs, check=False)
+    if git.git(folder, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode:
+        # A bare repository that `git init` made on a server may take `master` for its branch, and have only `main`.
+        there = [
+            "for-each-ref",
+            "--count=1",
+            "--sort=-committerdate",
+            "--format=%(refname)",
+            "refs/remotes/origin",
+        ]
+        branch = git.output(folder, *there)
+        if branch:
+            git.git(folder, *_NO_HOOKS, "checkout", "--quiet", "--detach", branch)
 
 
 def _clear(above: Path) -> None:

@@ -77,3 +77,16 @@ def test_a_clone_brings_the_snapshots_that_a_plain_one_does_not(repository: Path
     assert snapshot.outcome(tmp_path / "clone", "0123abcd") is not None
     with pytest.raises(ToolError, match="could not be cloned"):
         worktree.clone(str(tmp_path / "none"), tmp_path / "other")
+
+
+def test_a_clone_of_a_server_that_waits_for_another_branch_has_the_files(
+    repository: Path, tmp_path: Path
+) -> None:
+    git(tmp_path, "init", "-q", "--bare", "-b", "elsewhere", "hub.git")
+    git(repository, "push", "-q", str(tmp_path / "hub.git"), "HEAD:refs/heads/ours")
+    worktree.clone(str(tmp_path / "hub.git"), tmp_path / "clone")
+    assert git(tmp_path / "clone", "rev-parse", "HEAD") == git(repository, "rev-parse", "HEAD")
+    git(tmp_path, "init", "-q", "--bare", "empty.git")
+    worktree.clone(
+        str(tmp_path / "empty.git"), tmp_path / "nothing"
+    )  # which has no project is said by others
