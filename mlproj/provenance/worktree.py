@@ -78,7 +78,7 @@ def clone(url: str, folder: Path) -> None:
     refs = [f"+{REFS}/*:{REFS}/*", "+refs/tags/mlproj/*:refs/tags/mlproj/*"]
     git.git(folder, "fetch", "--quiet", "origin", *refs, check=False)
     if git.git(folder, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode:
-        # A bare repository that `git init` made on a server may take `master` for its branch, and have only `main`.
+        # A repository that `git init` made on a server may wait for `master`, and have only `main`.
         there = [
             "for-each-ref",
             "--count=1",
