@@ -9,7 +9,7 @@ from typing import Any
 from mlproj.base import files, git
 from mlproj.base.errors import MissingToolError, MlprojError
 from mlproj.lifecycle.phases import Phase
-from mlproj.pipeline import dvc, stages
+from mlproj.pipeline import dvc, opened, stages
 from mlproj.pipeline.hashes import Hashes
 from mlproj.pipeline.stages import Pipeline
 from mlproj.project import Project
@@ -23,8 +23,7 @@ from mlproj.provenance.things import File, plural
 _ANSWER = "remote.json"
 _IMPORTS = "imports.json"
 _RESULTS = (rebuild.MODEL, rebuild.EVALUATED[0])
-# Nothing that works on every platform sees what Arrow and DuckDB open by themselves.
-_NOT_WATCHED = "unchecked: whether a stage opens files that its `deps` do not name"
+_NOT_WATCHED = "unchecked: whether `{}` opens files that its `deps` do not name, for it ran without mlproj"
 _INSTALL = {
     "uv": "run `uv sync`",
     "venv": "run `make requirements`",
@@ -41,6 +40,7 @@ def look(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> Complet
     stored = completeness.stored(_objects(project, wanted), wanted)
     remote = Objects(project.root).remote
     packages, unchecked = _packages(project)
+    watched = opened.look(project.root, _made_by(pipeline))
     return Completeness(
         kept=stored.kept,
         remote=remote.name if remote else None,
@@ -52,8 +52,17 @@ def look(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> Complet
         packages=packages,
         install=_INSTALL.get(project.env_manager, _INSTALL["none"]),
         undeclared=undeclared(project, pipeline, hashes),
-        unchecked=(*unchecked, _NOT_WATCHED),
+        opened=watched.undeclared,
+        unchecked=(*unchecked, *(_NOT_WATCHED.format(name) for name in watched.unwatched)),
     )
+
+
+def _made_by(pipeline: Pipeline | None) -> list[str]:
+    """The stages that a model is made and judged by, as far as `dvc.lock` may know them by name."""
+    if pipeline is None or not pipeline.is_plain:
+        return []
+    wanted = (Phase.DATA, Phase.MODELING)
+    return [stage.name for stage in pipeline.stages if stage.phase in wanted and not stage.frozen]
 
 
 def push(project: Project, say: Callable[[str], None]) -> None:

@@ -21,7 +21,7 @@ from mlproj.lifecycle import deployment_gates, gates
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.gates import Verdict
 from mlproj.lifecycle.phases import Phase
-from mlproj.pipeline import dvc, stages
+from mlproj.pipeline import dvc, opened, stages
 from mlproj.pipeline.hashes import Hashes
 from mlproj.project import Project
 from mlproj.provenance import manifest, snapshot, travel
@@ -162,7 +162,10 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
             hint="run `make sync_data_down`, which is `dvc pull --allow-missing`",
         )
     if phase is not Phase.MODELING:
-        _repro(project, names, {}, phase)
+        # What is served afterwards is measured for speed, and no part of the run.
+        pipeline = stages.load(project.root) if phase is not Phase.DEPLOYMENT else None
+        with opened.watching(project.root, pipeline) as env:
+            _repro(project, names, env, phase)
         return ()
     _must_declare_imports(project)
     taken = snapshot.take(project.root, "Code and parameters of a run")
@@ -170,14 +173,15 @@ def _run(project: Project, phase: Phase, evidence: Evidence, say: Callable[[str]
         # Nothing else points at it until the outcome of the run that it is for has been kept.
         snapshot.keep(project.root, f"{snapshot.STARTED}{taken.commit[:12]}", taken.commit)
         say(f"snapshot {taken.commit[:12]} of the uncommitted work (your index and branch are as they were)")
-    env = {"SNAPSHOT_COMMIT": taken.commit}
     lacking = _lacking(evidence)
-    if lacking:
-        # DVC would see nothing to do, and the run would go on lacking what only training again can record.
-        train = [name for name in names if _makes_manifest(evidence, name)]
-        say(f"training again: {lacking}")
-        _repro(project, ["--force", "--single-item", *train], env, phase)
-    _repro(project, names, env, phase)
+    with opened.watching(project.root, stages.load(project.root)) as watched:
+        env = {"SNAPSHOT_COMMIT": taken.commit, **watched}
+        if lacking:
+            # DVC would see nothing to do, and the run would lack for ever what only training can record.
+            train = [name for name in names if _makes_manifest(evidence, name)]
+            say(f"training again: {lacking}")
+            _repro(project, ["--force", "--single-item", *train], env, phase)
+        _repro(project, names, env, phase)
     _keep_outcome(project)
     complete.push(project, say)
     return taken.left_out

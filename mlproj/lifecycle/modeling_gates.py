@@ -225,6 +225,12 @@ def _complete(evidence: Evidence, manifest: Manifest) -> Check:
         hint = f"add `- {first.path}` to the `deps` of stage `{first.stage}`, then {again}"
         details = [f"{each.stage}: `{each.path}`, imported by {each.by}" for each in found.undeclared]
         return failed(name, f"{said}: DVC would not notice a change", hint, *details)
+    if found.opened:
+        stage, path = found.opened[0]
+        said = f"{count(len(found.opened), 'file')} read by stages that `dvc.yaml` does not declare"
+        hint = f"add `- {path}` to the `deps` of stage `{stage}`, then {again}"
+        details = [f"{stage}: `{path}`" for stage, path in found.opened]
+        return failed(name, f"{said}: DVC would not notice a change", hint, *details)
     if found.packages:
         said = f"the environment is not what `{found.lock}` says: {listed(list(found.packages))}"
         return failed(name, said, f"{found.install}, or lock what is installed; then {again}")

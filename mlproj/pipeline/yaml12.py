@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,16 @@ Loader.add_constructor("tag:yaml.org,2002:float", _fraction)
 
 
 def read(path: Path) -> Any:
-    """What a YAML file says. Raises ConfigError with line and column where it is not YAML."""
+    """What a YAML file says, not to be changed: one command may ask for it several times.
+
+    Raises ConfigError with line and column where it is not YAML.
+    """
+    known = path.stat()
+    return _read(path, known.st_mtime_ns, known.st_size)
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _mtime_ns: int, _size: int) -> Any:
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
     except yaml.YAMLError as error:

@@ -17,7 +17,8 @@ class Completeness:
     `missing` are the others, each with where it is; `why` says so in short, `mend` what to do. `not_asked`
     are those of which a remote on the network was not asked yet. `packages` are what the environment has in
     other versions than `lock` says, `install` how to put that right. `undeclared` are modules that a
-    stage imports and `dvc.yaml` does not know of. `unchecked` says what could not be looked at.
+    stage imports and `dvc.yaml` does not know of, `opened` such stages with a file that
+    they read. `unchecked` says what could not be looked at.
     """
 
     kept: int = 0
@@ -30,6 +31,7 @@ class Completeness:
     packages: tuple[str, ...] = ()
     install: str = ""
     undeclared: tuple[Undeclared, ...] = ()
+    opened: tuple[tuple[str, str], ...] = ()
     unchecked: tuple[str, ...] = ()
 
 
