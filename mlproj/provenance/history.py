@@ -163,9 +163,14 @@ def is_cut_off(root: Path, commit: str) -> bool:
 def mentions(root: Path, run: str, path: str) -> str | None:
     """The newest commit of any branch that holds a run's manifest, for a run that has no snapshot here."""
     done = git.git(
-        root, "log", "--all", "-1", "--format=%H", f"-S{run}", "--diff-filter=AM", "--", path, check=False
+        root, "log", "--all", "--format=%H", f"-S{run}", "--diff-filter=AM", "--", path, check=False
     )
-    return done.stdout.strip() or None
+    # `-S` finds the commit that replaced the run by the next one as well.
+    commits = done.stdout.split()
+    texts = read(root, [(commit, path) for commit in commits])
+    return next(
+        (one for one, text in zip(commits, texts, strict=True) if text and run.encode() in text), None
+    )
 
 
 def remote_of(root: Path) -> str | None:

@@ -175,6 +175,13 @@ def test_a_commit_that_held_a_manifest_is_found_again(repository: Path) -> None:
     assert history.mentions(repository, "abd", "models/run.json") is None
 
 
+def test_the_commit_that_replaced_a_run_by_the_next_is_not_taken_for_it(repository: Path) -> None:
+    head = git(repository, "rev-parse", "HEAD")
+    (repository / "models" / "run.json").write_text('{"run_id": "abd"}\n')
+    git(repository, "commit", "-qam", "Two")
+    assert history.mentions(repository, "abc", "models/run.json") == head
+
+
 def test_an_option_is_no_commit(repository: Path) -> None:
     assert history.commit(repository, "--all") is None
     assert history.commit(repository, "nothing") is None
