@@ -25,6 +25,8 @@ def _watch(stage: str, folder: str) -> None:
         if event != "open":
             return
         path, mode, flags = arguments
+        if isinstance(path, str) and path.startswith(installed):
+            return
         if isinstance(path, int) or path is None or path in seen:
             return
         writes = _WRITES.intersection(mode) if mode else flags & os.O_ACCMODE == os.O_WRONLY
