@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from mlproj.base import files
 from mlproj.decisions import links
 from mlproj.decisions import store as notebook
 from mlproj.decisions.links import Links
@@ -41,7 +42,7 @@ REGISTERED = "models/registered.json"
 LOCK = "dvc.lock"
 _EVALUATION = "reports/evaluation.json"
 _INGEST = "reports/ingest.json"
-_PUSH = "run `make sync_data_up`, which is `dvc push`"
+_PUSH = "run `make sync_data_up`, or `dvc push --all-tags` for those of an earlier run"
 
 
 @dataclass
@@ -325,21 +326,25 @@ def _tell_missing(world: World, stages: tuple[Stage, ...], found: Mapping[str, F
         made = next((stage.name for stage in stages if file.path in stage.writes), None)
         where = f"; {file.remark}" if file.remark else ""
         asked = file.kept is Kept.NOT_ASKED
-        said = (
-            "is missing from the cache, and the remote was not asked"
-            if asked
-            else "is lost: it is neither in the cache nor on the remote"
-        )
-        world.broken(
-            Link.OBJECT,
-            f"`{file.path}` (MD5 {file.md5}) {said}{where}",
-            known=f"stage `{made}` made it, and would make it again" if made else "nothing here makes it",
-            hint="run `mlproj trace` with `--remote` to ask" if asked else "",
-        )
+        known = f"stage `{made}` made it, and would make it again" if made else "nothing here makes it"
+        if asked:
+            said = "is missing from the cache, and the remote was not asked"
+            hint = "run `mlproj trace` with `--remote` to ask"
+        elif _is_in_work_tree(world, file):
+            said, known = "is in the work tree only, neither in the cache nor on the remote", ""
+            hint = f"run `dvc commit {made}`" if made else f"run `dvc add {file.path}`, then `dvc push`"
+        else:
+            said, hint = "is lost: it is neither in the cache nor on the remote", ""
+        world.broken(Link.OBJECT, f"`{file.path}` (MD5 {file.md5}) {said}{where}", known=known, hint=hint)
     only_here = [file for file in found.values() if file.kept is Kept.HERE and file.remark]
     if only_here:
         count = plural(len(only_here), "object of the run is", "objects of the run are")
         world.note(f"{count} in the cache here and not on the remote: {_PUSH}")
+
+
+def _is_in_work_tree(world: World, file: File) -> bool:
+    path = world.project.root / file.path
+    return path.is_file() and files.digest(path, "md5") == file.md5
 
 
 def _code(world: World, run: str, said: Mapping[str, Any], stages: tuple[Stage, ...]) -> Code | None:

@@ -41,11 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             _clear(cells)
             text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
             path.write_text(text, encoding="utf-8")
-            print(f"{path}: outputs of {len(cells)} cells cleared")
+            print(f"{path}: outputs cleared, of cells: {len(cells)}")
         else:
             found = True
             print(
-                f"{path}:{_line(text)}: {len(cells)} cells have outputs; "
+                f"{path}:{_line(text)}: cells with outputs: {len(cells)}; "
                 f"run `{_runner()}{sys.argv[0]} --clear '{path}'` and add it again"
             )
     return int(found)

@@ -294,6 +294,7 @@ def _lose_package(copy: Traced) -> None:
     ("breaks", "link", "says"),
     [
         (_lose_remote, "remote", "is not there"),
+        (_lose_remote, "object", "is in the work tree only"),
         (_damage, "object", "its digest differs"),
         (_delete_in_mlflow, "run", "was deleted in MLflow"),
         (_edit_lock, "environment", "is not the lock file that run"),
