@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mlproj.flows.new import New
     from mlproj.scaffold.environment import Interpreter
+    from mlproj.scaffold.house import House
 
 _TEMPLATE_HELP = (
     "Somebody else's Cookiecutter or Copier template: a folder, git URL, zip, or `gh:user/repository`."
@@ -107,7 +108,8 @@ def new(
         "ci": ci,
         "scaffold": "bare" if bare else "",
     }
-    house = _house(config)
+    defaulted = _house(config)
+    house = defaulted.defaults
     source = (house.get("template") or _OWN) if template is None else template
     table = None
     if data is not None:
@@ -142,9 +144,12 @@ def new(
             "`--answer`, `--checkout`, `--directory`, `--trust` and `--replay` are for others' templates",
             hint="name it with `--template SOURCE`",
         )
-    words = _with_defaults(words, house)
+    typed, words = words, _with_defaults(words, house)
     found = _interpreter(interpreter, words)
-    answers = Answers.from_words(words)
+    try:
+        answers = Answers.from_words(words)
+    except ConfigError as error:
+        raise _placed(error, {key: file for key, file in defaulted.files.items() if not typed[key]}) from None
     if asks:
         answers = Answers.from_words(_asked(words))
     made = create(
@@ -158,15 +163,14 @@ def new(
     _show(made)
 
 
-def _house(config: Path | None) -> Mapping[str, str]:
-    """A house's defaults, as words by answer."""
+def _house(config: Path | None) -> House:
     from mlproj.cli import render
     from mlproj.scaffold import house
 
     found = house.load(config)
     for warning in found.warnings:
         render.talk(f"{render.style('warning', 'yellow', sys.stderr)}: {warning}")
-    return found.defaults
+    return found
 
 
 def _with_defaults(words: Mapping[str, str], house: Mapping[str, str]) -> dict[str, str]:
@@ -176,6 +180,15 @@ def _with_defaults(words: Mapping[str, str], house: Mapping[str, str]) -> dict[s
     said = {key: word or house.get(key, "") for key, word in words.items()}
     said["author"] = said["author"] or tables.author()
     return said
+
+
+def _placed(error: ConfigError, files: Mapping[str, Path]) -> ConfigError:
+    """The same error, in which a line about a word that nobody typed names the file of that word."""
+    lines = error.message.splitlines()
+    for key, file in files.items():
+        option = "--python" if key == "python_version" else f"--{key.replace('_', '-')}"
+        lines = [f"{line} (it stands in `{file}`)" if f"`{option} " in line else line for line in lines]
+    return ConfigError("\n".join(lines), hint=error.hint)
 
 
 def _lifecycle(words: Mapping[str, str], house: Mapping[str, str]) -> dict[str, str]:

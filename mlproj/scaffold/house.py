@@ -30,9 +30,11 @@ KEYS: Mapping[str, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class House:
-    """`defaults` are words by answer, as somebody would type them; `warnings` say what was not understood."""
+    """`defaults` are words by answer, as somebody would type them, and `files` where each stands; `warnings`
+    say what was not understood."""
 
     defaults: Mapping[str, str]
+    files: Mapping[str, Path]
     warnings: tuple[str, ...]
 
 
@@ -47,6 +49,7 @@ def load(named: Path | None, *, environ: Mapping[str, str] = os.environ) -> Hous
     Raises ConfigError, with the line, where a file is not TOML, and where the one named is not there.
     """
     found: dict[str, str] = {}
+    places: dict[str, Path] = {}
     warnings: list[str] = []
     for path, must_be in ((user_file(environ), False), (named, True)):
         if path is None or (not must_be and not path.is_file()):
@@ -56,7 +59,8 @@ def load(named: Path | None, *, environ: Mapping[str, str] = os.environ) -> Hous
             # An address goes with its kind of storage: one file's is not to be paired with the other's.
             found = {key: word for key, word in found.items() if key not in ("storage", "storage_url")}
         found |= defaults
-    return House(defaults=found, warnings=tuple(warnings))
+        places |= dict.fromkeys(defaults, path)
+    return House(defaults=found, files={key: places[key] for key in found}, warnings=tuple(warnings))
 
 
 def _read(path: Path, warnings: list[str]) -> dict[str, str]:

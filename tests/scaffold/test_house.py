@@ -26,13 +26,13 @@ def test_an_option_goes_before_the_named_file_and_that_before_the_users_own(
     named.write_text(
         '[new]\nauthor = "House"\nlicense = "Apache-2.0"\nstorage = "s3"\nstorage_url = "s3://house/x"\n'
     )
-    words = ("--author", "Ada", "--bare", "--env-manager", "none", "--config", named)
+    words = ("--author", "A team", "--bare", "--env-manager", "none", "--config", named)
     done = mlproj("new", "alpha", *words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     answers = lock.read(tmp_path / "alpha").answers
     told = {key: answers[key] for key in ("author", "license", "docs", "storage", "storage_url")}
     assert told == {
-        "author": "Ada",
+        "author": "A team",
         "license": "Apache-2.0",
         "docs": "none",
         "storage": "s3",
@@ -82,6 +82,18 @@ def test_a_file_that_cannot_be_read_is_an_error_with_its_place(
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         house.load(None, environ={"XDG_CONFIG_HOME": str(tmp_path)})
+
+
+def test_a_default_that_cannot_be_is_named_with_its_file(tmp_path: Path, isolate: Path, mlproj: Run) -> None:
+    users(isolate, '[new]\nstorage_url = "s3://x/y"\n')
+    named = tmp_path / "c.toml"
+    named.write_text('[new]\nlicense = "GLP"\n')
+    done = mlproj("new", "alpha", "--defaults", "--config", named, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "`--license GLP` is not one of" in done.stderr
+    assert f"(it stands in `{named}`)" in done.stderr
+    other = mlproj("new", "alpha", "--defaults", "--license", "MIT", "--config", named, cwd=tmp_path)
+    assert f"(it stands in `{isolate / '.config/mlproj/config.toml'}`)" in other.stderr
 
 
 def test_a_named_file_has_to_be_there_and_the_users_own_need_not(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_cookiecutter_template_gets_the_lifecycle_on_top(tmp_path: Path, work:
     hook = "from pathlib import Path\nPath('hooked').write_text('{{cookiecutter.project_name}}')\n"
     files = {f"{ROOT}/dvc.yaml": STAGES, "hooks/post_gen_project.py": hook}
     source = cookiecutter(tmp_path / "theirs", files)
-    done = mlproj("new", "alpha", "--template", source, "--trust", "--answer", "author=Ada", cwd=work)
+    done = mlproj("new", "alpha", "--template", source, "--trust", "--answer", "author=Tester", cwd=work)
     assert done.returncode == 0, done.stderr
     for line in (
         f"{source}: a Cookiecutter template of 5 files",
@@ -91,7 +91,7 @@ def test_a_cookiecutter_template_gets_the_lifecycle_on_top(tmp_path: Path, work:
         assert line in done.stdout.splitlines()
     root = work / "alpha"
     assert list(work.iterdir()) == [work / "alpha"]
-    assert (root / "README.md").read_text() == "# alpha by Ada\n"
+    assert (root / "README.md").read_text() == "# alpha by Tester\n"
     assert (root / "hooked").read_text() == "alpha"
     assert git(root, "log", "--format=%s").splitlines() == [
         "Add the lifecycle of mlproj",
@@ -186,18 +186,18 @@ def test_nothing_of_a_template_runs_before_somebody_agreed(
 def test_a_person_is_asked_and_answers_the_templates_own_questions(tmp_path: Path, work: Path) -> None:
     source = cookiecutter(tmp_path / "theirs")
     words = ["new", "alpha", "--template", str(source)]
-    assert answered(work, words, ["y", "", "", "calls", "Ada"]) == 0
+    assert answered(work, words, ["y", "", "", "calls", "Tester"]) == 0
     assert (work / "alpha/calls/__init__.py").is_file()
-    assert (work / "alpha/README.md").read_text() == "# alpha by Ada\n"
+    assert (work / "alpha/README.md").read_text() == "# alpha by Tester\n"
 
 
 def test_the_answers_of_last_time_are_replayed(tmp_path: Path, work: Path, mlproj: Run) -> None:
     source = cookiecutter(tmp_path / "theirs")
     words = ("--template", source, "--trust")
-    assert mlproj("new", "alpha", *words, "--answer", "author=Ada", cwd=work).returncode == 0
+    assert mlproj("new", "alpha", *words, "--answer", "author=Tester", cwd=work).returncode == 0
     again = mlproj("new", "beta", *words, "--replay", cwd=work)
     assert again.returncode == 0, again.stderr
-    assert (work / "beta/README.md").read_text() == "# alpha by Ada\n"
+    assert (work / "beta/README.md").read_text() == "# alpha by Tester\n"
     assert Project.load(work / "beta").name == "beta"
 
 
@@ -400,8 +400,8 @@ def test_options_that_do_not_go_together_are_said(tmp_path: Path, work: Path, ml
             ("--template", source, "--license", "MIT", "--python", "3.12"),
             "`--license`, `--python`: that",
         ),
-        (("--answer", "author=Ada"), "are for others' templates"),
-        (("--template", source, "--trust", "--answer", "autor=Ada"), "did you mean `author`?"),
+        (("--answer", "author=Tester"), "are for others' templates"),
+        (("--template", source, "--trust", "--answer", "autor=Tester"), "did you mean `author`?"),
         (("--template", source, "--trust", "--answer", "author"), "is not KEY=VALUE"),
         (("--template", tmp_path / "their"), f"did you mean `{source}`?"),
         (("--template", work), "is no template"),
