@@ -31,7 +31,7 @@ TOKEN = "a-token-of-sixteen"
 def test_the_image_s_commands_install_serve_answer_and_end(
     project: Path, tool: Tool, tmp_path: Path, project_python: Path
 ) -> None:
-    assert tool(project, "dvc", "repro", "package").returncode == 0
+    assert tool(project, "dvc", "repro", "bench").returncode == 0
     image = tmp_path / "image"
     left_out = ignored(project)
     shutil.copytree(
