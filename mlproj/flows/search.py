@@ -111,9 +111,10 @@ def _commits(run: PastRun) -> list[str]:
 def _texts(past: Past) -> Iterator[_Text]:
     project, spoken = past.project, spoken_of(past)
     for page in past.world.pages:
+        forced = "  (forced)" if page.decision.kind == "forced" else ""
         yield _Text(
             kind=Kind.DECISION,
-            title=page.decision.title,
+            title=f"{page.decision.title}{forced}",
             where=project.relative(page.path),
             on=page.decision.on.isoformat(),
             body=_body(page.text),
