@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 from pathlib import Path
+
+import pytest
 
 from tests.support import REPOSITORY
 
@@ -50,3 +53,10 @@ def test_imports_run_downwards() -> None:
             if other != room and FLOOR_OF[other] <= FLOOR_OF[room]:
                 wrong.append(f"{relative} imports {other}")
     assert wrong == []
+
+
+@pytest.mark.xdist_group("together")
+def test_tests_of_a_group_share_a_worker(request: pytest.FixtureRequest) -> None:
+    if "PYTEST_XDIST_WORKER" not in os.environ or not request.config.getoption("loadgroup", default=False):
+        pytest.skip("the tests are not spread by groups; `make test` does")
+    assert request.node.nodeid.endswith("@together"), "pytest-xdist does not know the groups of this pytest"
