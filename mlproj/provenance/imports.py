@@ -6,7 +6,6 @@ may change without anything noticing, and the model is then not what its code sa
 
 from __future__ import annotations
 
-import ast
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -70,7 +69,10 @@ class Imports:
         content = self._digest(path)
         key = f"{path}:{content}"
         if key not in self._known:
-            self._known[key] = _read(self._root, path)
+            # Nearly always it is known: bare `mlproj` does not pay for a parser of Python.
+            from mlproj.provenance import written_imports
+
+            self._known[key] = written_imports.read(self._root, path)
         return self._known[key]
 
 
@@ -115,37 +117,3 @@ def files_of(root: Path, name: str) -> list[str]:
             break
         folder = here
     return found
-
-
-def _read(root: Path, path: str) -> list[str]:
-    try:
-        tree = ast.parse((root / path).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return [""]  # running it will say what is wrong with it
-    body = tree.body[1:] if ast.get_docstring(tree) is not None else tree.body
-    names = dict.fromkeys(_imports(tree, PurePosixPath(path)))
-    return [*([""] if body else []), *names]
-
-
-def _imports(tree: ast.Module, path: PurePosixPath) -> Iterator[str]:
-    """Dotted names, those inside functions too, but not those that only a type checker reads."""
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and _is_for_types(node.test):
-            waiting += node.orelse
-            continue
-        waiting += ast.iter_child_nodes(node)
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = ".".join(path.parts[: len(path.parts) - node.level]) if node.level else ""
-            module = ".".join(filter(None, (above, node.module)))
-            yield module
-            # What is imported from a package may be a module of it.
-            yield from (f"{module}.{alias.name}" if module else alias.name for alias in node.names)
-
-
-def _is_for_types(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else test.id if isinstance(test, ast.Name) else ""
-    return name == "TYPE_CHECKING"
