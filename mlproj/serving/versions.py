@@ -6,6 +6,7 @@ A package travels as a tar with nothing in it that differs between two packings 
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -34,9 +35,8 @@ def keep(home: Path, number: int, folder: Path) -> Path:
     kept = path(home, number, digest)
     if folder != kept and not _is_as_packaged(kept, digest):
         package.verify(folder)
-        with _whole(kept) as temporary:
+        with _whole(kept, digest) as temporary:
             shutil.copytree(folder, temporary)
-            files.remove(kept)
     return kept
 
 
@@ -89,25 +89,34 @@ def fetch(store: Store, home: Path, version: Version) -> Path:
             f"the package of version {version.number} is not on this machine",
             hint="check its run out (`git checkout mlproj/run/RUN`, `dvc pull`), then deploy from there",
         )
-    with _whole(kept) as temporary:
+    with _whole(kept, version.digest) as temporary:
         temporary.mkdir(parents=True)
         with tarfile.open(fileobj=io.BytesIO(content)) as tar:
             tar.extractall(temporary, filter="data")
         if package.digest(temporary) != version.digest:
             raise ConfigError(f"what came as version {version.number} is another package")
         package.verify(temporary)
-        files.remove(kept)
     return kept
 
 
 @contextmanager
-def _whole(kept: Path) -> Iterator[Path]:
-    """A folder to fill, which takes its name only when it is complete."""
-    temporary = kept.with_name(f".{kept.name}.tmp")
+def _whole(kept: Path, digest: str) -> Iterator[Path]:
+    """A folder to fill, which takes its name only when it is complete.
+
+    Of two who bring the same package at once, the second leaves what the first put there: a worker may be
+    loading it.
+    """
+    temporary = kept.with_name(f".{kept.name}.{os.getpid()}.tmp")
     files.remove(temporary)
     temporary.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield temporary
-        temporary.replace(kept)
+        if not _is_as_packaged(kept, digest):
+            files.remove(kept)
+            try:
+                temporary.rename(kept)
+            except OSError:
+                if not _is_as_packaged(kept, digest):
+                    raise
     finally:
         files.remove(temporary)
