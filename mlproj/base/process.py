@@ -162,3 +162,14 @@ def _resolve(program: str, environ: Mapping[str, str]) -> str:
             hint=_HINTS.get(name, f"install `{name}`, then run the command again"),
         )
     return found
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process, of whichever user."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

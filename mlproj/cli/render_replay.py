@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from mlproj.cli import render_breaks
 from mlproj.cli.render import JSON_VERSION, line, style
 from mlproj.provenance.agreement import Answer, Grade, Verdict
 from mlproj.provenance.replay import ANSWERED, ORIGINAL, Again, Replay, Replayed, Setting
 from mlproj.provenance.things import listed, plural
-from mlproj.provenance.trace import Break, moment
+from mlproj.provenance.trace import moment
 
 if TYPE_CHECKING:
     from mlproj.flows.drill import Drill
@@ -43,7 +44,7 @@ def show(found: Replay) -> None:
         line(f"note: {note}")
     if found.left:
         line(style(f"{plural(found.left, 'prediction')} could not be replayed", "red"))
-    _breaks(found.breaks)
+    render_breaks.show(found.breaks)
 
 
 def as_json(found: Replay) -> dict[str, Any]:
@@ -212,15 +213,3 @@ def _facts(setting: Setting) -> Iterator[str]:
         yield f"wheels: {setting.wheels}"
     if setting.unrecorded and setting.grade is not Grade.UNAVAILABLE:
         yield f"not recorded, so not compared: {', '.join(setting.unrecorded)}"
-
-
-def _breaks(breaks: tuple[Break, ...]) -> None:
-    if breaks:
-        count = plural(len(breaks), "link is", "links are")
-        line(style(f"{count} broken", "red"))
-    for each in breaks:
-        line(f"  {style('✗', 'red')} {each.link}: {each.said}")
-        if each.known:
-            line(f"      known all the same: {each.known}")
-        if each.hint:
-            line(f"      to mend it: {each.hint}")

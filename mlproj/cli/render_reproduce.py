@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mlproj.cli import render_breaks
 from mlproj.cli.render import JSON_VERSION, line, style
 from mlproj.provenance import report, reproduction
 from mlproj.provenance.reproduction import Compared, Reproduction
@@ -28,14 +29,8 @@ def show(found: Reproduction) -> None:
     for note in found.notes:
         line(f"\nnote: {note}")
     if found.breaks:
-        count = plural(len(found.breaks), "link is", "links are")
-        line(f"\n{style(f'{count} broken', 'red')}")
-    for each in found.breaks:
-        line(f"  {style('✗', 'red')} {each.link}: {each.said}")
-        if each.known:
-            line(f"      known all the same: {each.known}")
-        if each.hint:
-            line(f"      to mend it: {each.hint}")
+        line("")
+        render_breaks.show(found.breaks)
     if found.report is not None:
         line(f"\nreport: {found.report}")
     if found.tracked is not None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlproj.base import files
+from mlproj.cli import render_breaks
 from mlproj.cli.render import JSON_VERSION, line, style, talk
 from mlproj.provenance import lineage, questions
 from mlproj.provenance.questions import described, served, value
@@ -50,14 +51,8 @@ def show(found: Trace) -> None:
     for note in found.notes:
         line(f"\nnote: {note}")
     if found.breaks:
-        count = plural(len(found.breaks), "link is", "links are")
-        line(f"\n{style(f'{count} broken', 'red')}")
-    for each in found.breaks:
-        line(f"  {style('✗', 'red')} {each.link}: {each.said}")
-        if each.known:
-            line(f"      known all the same: {each.known}")
-        if each.hint:
-            line(f"      to mend it: {each.hint}")
+        line("")
+        render_breaks.show(found.breaks)
 
 
 def as_json(found: Trace) -> dict[str, Any]:

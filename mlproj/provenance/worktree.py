@@ -95,7 +95,7 @@ def _clear(above: Path) -> None:
     """Delete what processes left that were killed; a kept folder is the user's to delete."""
     for folder in above.iterdir():
         matched = _OURS.fullmatch(folder.name)
-        if matched and not (folder / _KEPT).exists() and not _is_alive(int(matched["pid"])):
+        if matched and not (folder / _KEPT).exists() and not process.is_alive(int(matched["pid"])):
             files.remove(folder)
 
 
@@ -106,13 +106,3 @@ def _forget_gone(root: Path) -> None:
         path = Path(line.removeprefix("worktree "))
         if line.startswith("worktree ") and path.is_relative_to(folders()) and not path.exists():
             git.git(root, "worktree", "remove", "--force", str(path), check=False)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

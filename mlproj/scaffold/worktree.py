@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from mlproj.base import files, git
+from mlproj.base import files, git, process
 from mlproj.base.errors import ConfigError
 from mlproj.scaffold.trees import Conflict, Repository
 
@@ -200,23 +200,13 @@ def _take(lock: Path) -> None:
     """Make git's lock file, saying whose it is; one of an mlproj that is dead is taken over."""
     try:
         said = lock.read_text(encoding="utf-8")
-        if said.startswith(_OURS) and not _is_alive(int(said[len(_OURS) :])):
+        if said.startswith(_OURS) and not process.is_alive(int(said[len(_OURS) :])):
             files.remove(lock)
     except (OSError, ValueError):
         pass  # none is there, or it is git's
     descriptor = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
         stream.write(f"{_OURS}{os.getpid()}\n")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _top(repository: Repository) -> Path:

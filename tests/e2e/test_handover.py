@@ -33,9 +33,9 @@ def test_it_lists_what_is_missing_until_nothing_is(
     with (project / "docs" / "data.md").open("a", encoding="utf-8") as page:
         page.write("\nSee [the manual](manual.md).\n")
     # Training has pushed the data; somebody starts with another storage in their home.
-    store = Path.home() / "store"
-    store.mkdir()
-    assert tool(project, "dvc", "remote", "modify", "storage", "url", store).returncode == 0
+    own = Path.home() / "store"
+    own.mkdir()
+    assert tool(project, "dvc", "remote", "modify", "storage", "url", own).returncode == 0
     done = mlproj("handover", cwd=project)
     assert done.returncode == 3, done.stderr
     assert "✗ penguins/weather.py:3: `WEATHER_TOKEN` is read from the environment" in done.stdout
