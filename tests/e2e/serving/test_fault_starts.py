@@ -235,7 +235,7 @@ def test_the_address_that_deploy_was_given_holds_until_another_is_given(tmp_path
         given, settled = free_port(), urlsplit(live.url).port
         live.must("deploy", "--port", str(given))
         assert toys.ping(live)["url"] == f"http://127.0.0.1:{given}"
-        known = live.overview()
+        known = live.overview()["deployments"]
         done = live.run("deploy", "--port", str(settled))
         assert done.returncode == 2
         assert (
@@ -243,7 +243,7 @@ def test_the_address_that_deploy_was_given_holds_until_another_is_given(tmp_path
             in done.stderr
         )
         assert "mlproj serve --stop" in done.stderr
-        assert live.overview() == known, "nothing is recorded"
+        assert live.overview()["deployments"] == known, "nothing is recorded"
         live.must("serve", "--stop")
         live.must("deploy")
         assert toys.ping(live)["url"] == f"http://127.0.0.1:{given}", "also when it is not said again"
