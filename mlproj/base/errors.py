@@ -11,7 +11,6 @@ An answer that happens to be no (a closed gate, a broken link) is not an error: 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from enum import IntEnum
 
@@ -64,5 +63,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     folded = {known_name.casefold(): known_name for known_name in names}
     if name.casefold() in folded:
         return folded[name.casefold()]
+    import difflib
+
     found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     return found[0] if found else None

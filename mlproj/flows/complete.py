@@ -36,14 +36,14 @@ _INSTALL = {
 
 def look(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> Completeness:
     """What is known of the present run without asking anybody: files, folders, earlier answers."""
-    wanted = _wanted(project)
-    stored = completeness.stored(_objects(project, wanted), wanted)
-    remote = Objects(project.root).remote
+    wanted = _wanted(project, pipeline)
+    there = _objects(project, wanted)
+    stored = completeness.stored(there, wanted)
     packages, unchecked = _packages(project)
     watched = opened.look(project.root, _made_by(pipeline))
     return Completeness(
         kept=stored.kept,
-        remote=remote.name if remote else None,
+        remote=there.remote.name if there.remote else None,
         missing=stored.missing,
         why=stored.why,
         mend=stored.mend,
@@ -70,7 +70,7 @@ def push(project: Project, say: Callable[[str], None]) -> None:
 
     A remote that cannot be reached is no reason to stop here: the gate will say what is missing.
     """
-    wanted = _wanted(project)
+    wanted = _wanted(project, stages.load(project.root))
     there = Objects(project.root)
     if there.remote is None or not wanted:
         return
@@ -85,7 +85,7 @@ def push(project: Project, say: Callable[[str], None]) -> None:
 
 def ask(project: Project) -> None:
     """Ask a remote on the network what it has of the run; the answer is kept for later commands."""
-    wanted = _wanted(project)
+    wanted = _wanted(project, stages.load(project.root))
     there = _objects(project, wanted)
     if there.remote is None or there.remote.folder is not None or not wanted:
         return
@@ -119,10 +119,9 @@ def undeclared(project: Project, pipeline: Pipeline | None, hashes: Hashes) -> t
     return found
 
 
-def _wanted(project: Project) -> tuple[File, ...]:
+def _wanted(project: Project, pipeline: Pipeline | None) -> tuple[File, ...]:
     """The files under DVC that the present run read, and its results."""
     locked: Mapping[str, Any] = {"stages": stages.locked(project.root)}
-    pipeline = stages.load(project.root)
     frozen = [stage.name for stage in pipeline.stages if stage.frozen] if pipeline else []
     planned = rebuild.plan(locked, frozen, frozenset())
     if planned is None:

@@ -14,12 +14,12 @@ from typing import Any
 from mlproj.base import clock, git
 from mlproj.base import lock as locking
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.flows import origins
+from mlproj.flows import origins, words
 from mlproj.flows.origins import LOCK, World, parsed, table
 from mlproj.project import Project
 from mlproj.provenance import bring, history, lineage, objects
 from mlproj.provenance.objects import Objects
-from mlproj.provenance.things import Commit, File, Kept, Stage, listed
+from mlproj.provenance.things import Commit, File, Kept, Stage
 from mlproj.provenance.trace import Link
 
 FOLDER = "data/at"
@@ -27,7 +27,6 @@ _RAW = "data/raw/"
 _MADE = "data/"
 _INGEST = "reports/ingest.json"
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}")
-_RUN = re.compile(r"[0-9a-f]{4,32}")
 _LONE_RUN = re.compile(r"[0-9a-f]{32}")
 
 
@@ -113,8 +112,8 @@ def _find(world: World, word: str, *, everything: bool) -> DataAt:
         found = DataAt(subject=Subject.COMMIT, asked=word)
         return _of_commit(world, found, commit, everything=everything)
     raise ConfigError(
-        f"`{word}` is no time, and names no commit and no run of this repository",
-        hint="write a day (`2026-10-01`), a time (`2026-10-01T12:00`), a commit or a run; "
+        f"`{word}` is no time, and names no commit, run or version of this repository",
+        hint="write a day (`2026-10-01`), a time (`2026-10-01T12:00`), a commit, a run or a version; "
         "`git fetch --all --tags` brings those that were pushed elsewhere",
     )
 
@@ -216,19 +215,16 @@ def _of_run(world: World, word: str, run: str, *, everything: bool) -> DataAt:
 
 
 def _run(world: World, word: str) -> str | None:
-    """A run by its id or the beginning of it. Raises ConfigError if several begin so."""
-    if not _RUN.fullmatch(word):
-        return None
-    runs = sorted({run for run in (*world.manifests, *world.kept) if run.startswith(word)})
-    if len(runs) > 1:
-        raise ConfigError(
-            f"`{word}` begins the ids of {len(runs)} runs: {listed(runs)}",
-            hint="write more of the one you mean",
-        )
-    if not runs and _LONE_RUN.fullmatch(word):
+    """A run by its id or the beginning of it, or by a version's number.
+
+    Raises ConfigError if several begin so.
+    """
+    run = words.run(word, (*world.manifests, *world.kept))
+    if run is None and _LONE_RUN.fullmatch(word):
         # A run that has no snapshot here may still stand in a commit.
         return word if history.mentions(world.project.root, word, lineage.MANIFEST) else None
-    return runs[0] if runs else None
+    number = words.version(word) if run is None else None
+    return words.versions(world).get(number) if number is not None else run
 
 
 def _made(stages: Iterable[Stage], *, everything: bool) -> Iterator[tuple[str, str]]:

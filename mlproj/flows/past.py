@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +11,7 @@ from typing import Any
 
 from mlproj.base import git
 from mlproj.base.errors import ConfigError, MlprojError, nearest
-from mlproj.flows import origins
+from mlproj.flows import origins, words
 from mlproj.flows import traffic as deployed
 from mlproj.flows.origins import World, parsed, table
 from mlproj.flows.traffic import Traffic
@@ -25,8 +24,6 @@ from mlproj.tracking.store import TrackedRun
 
 EVALUATION = "reports/evaluation.json"
 
-_VERSION = re.compile(r"v?(\d{1,6})")
-_HEX = re.compile(r"[0-9a-f]{4,64}")
 _CURRENT = ("head", "current")
 
 
@@ -172,21 +169,16 @@ class Past:
             return self._by_role(
                 self._candidate, "no version is the candidate", "run `mlproj stage modeling`"
             )
-        number = _VERSION.fullmatch(folded)
+        number = words.version(folded)
         if number is not None:
-            of_version = [run for run in self.runs if run.version == int(number[1])]
-            served = self.traffic.runs.get(int(number[1]))
+            of_version = [run for run in self.runs if run.version == number]
+            served = self.traffic.runs.get(number)
             if of_version:
                 return next((run for run in of_version if run.run == served), of_version[0])
-        if _HEX.fullmatch(folded):
-            begun = [run for run in self.runs if run.run.startswith(folded)]
-            if len(begun) > 1:
-                raise ConfigError(
-                    f"`{word}` begins the ids of {len(begun)} runs: {listed([run.run for run in begun])}",
-                    hint="write more of the one you mean",
-                )
-            if begun:
-                return begun[0]
+        by_id = {run.run: run for run in self.runs}
+        begun = words.run(folded, by_id)
+        if begun is not None:
+            return by_id[begun]
         raise self._nothing(word)
 
     def before(self, run: PastRun) -> PastRun | None:

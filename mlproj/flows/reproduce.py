@@ -13,7 +13,7 @@ from typing import Any
 
 from mlproj.base import clock, files, git
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.flows import origins, rebuilding
+from mlproj.flows import origins, rebuilding, words
 from mlproj.flows.origins import World, table
 from mlproj.flows.rebuilding import Built, Recipe
 from mlproj.pipeline import stages
@@ -42,7 +42,6 @@ _FETCH = (
     "run `git fetch origin '+refs/mlproj/runs/*:refs/mlproj/fetched/*'`, and `git push` where it was made"
 )
 _PREDICTION = re.compile(r"[0-9a-z]{13}")
-_VERSION = re.compile(r"v?(\d{1,6})")
 _HEX = re.compile(r"[0-9a-f]{4,32}")
 _WHOLE = 32  # characters of a run id
 _METRICS, _EVALUATION = "reports/metrics.json", "reports/evaluation.json"
@@ -168,15 +167,10 @@ def resolve(world: World, word: str) -> str | None:
         raise ConfigError(
             f"`{word[:80]}` is no run, version or prediction of {world.project.name}", hint=hint
         )
-    found = [run for run in known if run.startswith(folded)]
-    if len(found) > 1:
-        raise ConfigError(
-            f"{len(found)} runs begin with `{word}`: {listed([run[:12] for run in found])}",
-            hint="type more of the id",
-        )
+    found = words.run(folded, known)
     # One that is not kept may be known elsewhere; `origins.origin` says what is known of a whole id.
-    if found or len(folded) == _WHOLE:
-        return found[0] if found else folded
+    if found is not None or len(folded) == _WHOLE:
+        return found or folded
     world.broken(
         Link.RUN,
         f"no run that is kept here begins with `{word}`",
@@ -214,22 +208,10 @@ def _of_prediction(world: World, word: str) -> str | None:
 
 def _of_version(world: World, word: str) -> str | None:
     """The run of a version's number; None if it is no number, empty if nobody knows that version."""
-    matched = _VERSION.fullmatch(word)
-    if matched is None:
+    number = words.version(word)
+    if number is None:
         return None
-    number, project = int(matched[1]), world.project
-    known: dict[int, str] = {}
-    runs = list(world.kept.values())
-    asked = [(run.commit, origins.REGISTERED) for run in runs]
-    said = [table(text) for text in history.read(project.root, asked)]
-    for each in [*said, table(origins.read_bytes(project.root / origins.REGISTERED))]:
-        if isinstance(each.get("version"), int) and isinstance(each.get("run_id"), str):
-            known[each["version"]] = each["run_id"]
-    if project.postgres is not None or (project.home / "serving.db").exists():
-        from mlproj.serving import store
-
-        with store.open(project.home, project.postgres) as opened:
-            known |= {each.number: each.run for each in opened.versions()}
+    known = words.versions(world)
     if number not in known:
         world.broken(
             Link.VERSION,

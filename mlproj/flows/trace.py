@@ -11,7 +11,7 @@ from typing import Any
 
 from mlproj.base import clock, git
 from mlproj.base.errors import ConfigError, MlprojError, nearest
-from mlproj.flows import origins
+from mlproj.flows import origins, words
 from mlproj.flows.origins import World, parsed, table
 from mlproj.project import MARKER, Project
 from mlproj.provenance import history, lineage, objects
@@ -37,8 +37,6 @@ from mlproj.serving.deployment import Version as Deployed
 from mlproj.serving.record import Record
 
 _PREDICTION = re.compile(r"[0-9a-z]{13}")
-_VERSION = re.compile(r"v?(\d{1,6})")
-_HEX = re.compile(r"[0-9a-f]{4,64}")
 _MD5 = re.compile(r"(?:md5:)?([0-9a-f]{32}(?:\.dir)?)")
 # Counting reads a day that is not sealed from end to end; the command is to answer within a second.
 _PATIENCE_S = 0.4
@@ -361,14 +359,13 @@ def _trained_on(project: Project | None, run: str) -> str | None:
 
 
 def _version(asked: _Asked) -> Trace | None:
-    matched = _VERSION.fullmatch(asked.folded)
-    if matched is None:
+    number = words.version(asked.folded)
+    if number is None:
         return None
-    number = int(matched[1])
     known = next((each for each in asked.serving.versions if each.number == number), None)
     if known is not None:
         return _served(asked, Subject.VERSION, str(number), [known.run], only=number)
-    runs = [run for run, registered in _registrations(asked.world).items() if registered == number]
+    runs = [run for run, registered in words.registrations(asked.world).items() if registered == number]
     return _served(asked, Subject.VERSION, str(number), runs) if runs else None
 
 
@@ -382,15 +379,8 @@ def _digest(asked: _Asked) -> Trace | None:
 
 def _run(asked: _Asked) -> Trace | None:
     """A run by its id or the beginning of it. Raises ConfigError if several begin so."""
-    if not _HEX.fullmatch(asked.folded):
-        return None
-    runs = sorted(run for run in _runs(asked) if run.startswith(asked.folded))
-    if len(runs) > 1:
-        raise ConfigError(
-            f"`{asked.word}` begins the ids of {len(runs)} runs: {listed(runs)}",
-            hint="write more of the one you mean",
-        )
-    return _served(asked, Subject.RUN, runs[0], runs) if runs else None
+    run = words.run(asked.folded, _runs(asked))
+    return _served(asked, Subject.RUN, run, [run]) if run else None
 
 
 def _commit(asked: _Asked) -> Trace | None:
@@ -715,22 +705,11 @@ def _runs(asked: _Asked) -> frozenset[str]:
     return frozenset(asked.world.manifests) | {each.run for each in asked.serving.versions}
 
 
-def _registrations(world: World) -> dict[str, int]:
-    """Which version each run was registered as, by what its snapshot holds."""
-    runs = list(world.kept.values())
-    asked = [(run.commit, origins.REGISTERED) for run in runs]
-    said = [table(text) for text in history.read(world.project.root, asked)]
-    said.append(table(origins.read_bytes(world.project.root / origins.REGISTERED)))
-    return {
-        str(each["run_id"]): each["version"]
-        for each in said
-        if isinstance(each.get("version"), int) and "run_id" in each
-    }
-
-
 def _nothing(asked: _Asked) -> ConfigError:
     world, word = asked.world, asked.word
-    numbers = sorted({each.number for each in asked.serving.versions} | set(_registrations(world).values()))
+    numbers = sorted(
+        {each.number for each in asked.serving.versions} | set(words.registrations(world).values())
+    )
     known = [str(number) for number in numbers]
     data = _data_paths(world)
     near = nearest(word, [*data, *(PurePosixPath(path).name for path in data)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -39,8 +40,8 @@ class Hashes:
         """DVC's digest of a file, or of a folder (ending in `.dir`); None where there is neither."""
         full = self._root / path
         if full.is_dir():
-            return self._folder(full)
-        return self._file(full) if full.is_file() else None
+            return self._folder(path)
+        return self._file(full, path) if full.is_file() else None
 
     def save(self) -> None:
         """Keep what was learnt; a repository that cannot be written to is only slower next time."""
@@ -50,26 +51,33 @@ class Hashes:
             except MlprojError:
                 return
 
-    def _file(self, path: Path) -> str:
-        stat = path.stat()
-        key = path.relative_to(self._root).as_posix()
+    def _file(self, full: Path, path: str) -> str:
+        """`path` is relative to the root."""
+        stat = full.stat()
         seen = [stat.st_mtime_ns, stat.st_size, stat.st_ino]
-        known = self._known.get(key)
+        known = self._known.get(path)
         if known is not None and known[:3] == seen:
             return str(known[3])
-        digest = files.digest(path, "md5")
+        digest = files.digest(full, "md5")
         if time.time_ns() - stat.st_mtime_ns > _RACY_NS:
-            self._known[key] = [*seen, digest]
+            self._known[path] = [*seen, digest]
             self._changed = True
         return digest
 
-    def _folder(self, folder: Path) -> str:
+    def _folder(self, path: str) -> str:
         """The digest of DVC's own listing of a folder: dvc_data/hashfile/tree.py:Tree.as_bytes."""
-        listing = [
-            {"md5": self._file(path), "relpath": path.relative_to(folder).as_posix()}
-            for path in sorted(folder.rglob("*"))
-            if path.is_file() and self._ignored.isdisjoint(path.relative_to(folder).parts)
-        ]
+        listing = []
+        folder = self._root / path
+        for above, folders, names in os.walk(folder):
+            folders[:] = [name for name in folders if name not in self._ignored]
+            here = Path(above)
+            within = "" if here == folder else here.relative_to(folder).as_posix()
+            for name in names:
+                full = here / name
+                if name in self._ignored or not full.is_file():
+                    continue
+                relpath = f"{within}/{name}" if within else name
+                listing.append({"md5": self._file(full, f"{path}/{relpath}"), "relpath": relpath})
         listing.sort(key=lambda entry: tuple(entry["relpath"].split("/")))
         text = json.dumps(listing, sort_keys=True)
         return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

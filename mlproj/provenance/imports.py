@@ -32,13 +32,14 @@ class Imports:
         self._digest = digest
         self._known = known
         self._leads: dict[str, tuple[str, ...]] = {}
+        self._files: dict[str, list[str]] = {}
 
     def undeclared(self, stage: str, cmd: str, deps: Iterable[str]) -> tuple[Undeclared, ...]:
         """What the stage imports, at any depth, and does not declare; a folder declares all that is in it.
 
         A package's `__init__.py` that holds nothing but a docstring need not be declared.
         """
-        declared = [PurePosixPath(path) for path in deps]
+        declared = frozenset(deps)
         found: dict[str, str] = {}
         waiting = [(path, "its command") for path in entries(self._root, cmd)]
         while waiting:
@@ -52,14 +53,15 @@ class Imports:
         return tuple(
             Undeclared(stage=stage, path=path, by=by)
             for path, by in sorted(found.items())
-            if not any(PurePosixPath(path).is_relative_to(each) for each in declared)
-            and not (path.endswith("/__init__.py") and not self._written(path))
+            if not _covers(declared, path) and not (path.endswith("/__init__.py") and not self._written(path))
         )
 
     def _imported(self, path: str) -> Iterator[str]:
         """The files of the repository that a module imports."""
         for name in filter(None, self._names(path)):
-            yield from files_of(self._root, name)
+            if name not in self._files:
+                self._files[name] = files_of(self._root, name)
+            yield from self._files[name]
 
     def _written(self, path: str) -> bool:
         return "" in self._names(path)
@@ -74,6 +76,12 @@ class Imports:
 
             self._known[key] = written_imports.read(self._root, path)
         return self._known[key]
+
+
+def _covers(declared: frozenset[str], path: str) -> bool:
+    """Whether a file, or a folder that it is in, is declared."""
+    parts = path.split("/")
+    return any("/".join(parts[:end]) in declared for end in range(1, len(parts) + 1))
 
 
 def entries(root: Path, cmd: str) -> tuple[str, ...]:

@@ -107,6 +107,22 @@ def test_params_that_are_not_yaml_stop_a_stage_with_a_sentence(example: Rendered
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "said"),
+    [
+        ("  raw:", "  row:", "`data` in params.yaml has no `raw`; it has: row, "),
+        ("\ndata:", "\ndate:", "params.yaml has no `data`; it has: date, "),
+    ],
+)
+def test_a_misspelt_key_of_params_is_said_to_be_missing(
+    example: Rendered, was: str, now: str, said: str
+) -> None:
+    change(example, "params.yaml", was, now)
+    answer = example.run("python", "-m", "example.dataset", code=1)
+    assert said in answer
+    assert "Traceback" not in answer
+
+
 FRONT_MATTERS = [
     "---\ntargets: # set in May ---\n  ml: [{metric: f1, at_least: 5e-1, class: No}]\n---\nProse\n---\n",
     "--- \r\ntargets:\r\n  ml: [{metric: f1, at_least: 0.5, class: No}]\r\n...  \r\nProse\r\n",
