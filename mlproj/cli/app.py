@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from mlproj import __version__
-from mlproj.base.errors import Exit, MlprojError
+from mlproj.base.errors import ConfigError, Exit, MlprojError
 
 if TYPE_CHECKING:
     import typer
@@ -37,10 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return show()
         table()(args=words, prog_name="mlproj")
     except MlprojError as error:
-        from mlproj.cli import render
-
-        render.error(error)
-        return int(error.exit_code)
+        return _failed(error, words)
     except KeyboardInterrupt:
         return _interrupted()
     except BrokenPipeError:
@@ -50,15 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
-        from mlproj.cli import render
-
         where = f"`{error.filename}`: " if error.filename else ""
-        render.error(MlprojError(f"{where}{error.strerror}"))
-        return int(Exit.FAILED)
+        return _failed(MlprojError(f"{where}{error.strerror}"), words)
     except SystemExit as leaving:
         # Typer turns Ctrl-C into an exit code of 1 of its own; the shell's convention says more.
         if _came_from(leaving, KeyboardInterrupt):
             return _interrupted()
+        _tell_misuse(leaving, words)
         return leaving.code if isinstance(leaving.code, int) else int(Exit.DONE)
     return int(Exit.DONE)
 
@@ -95,6 +91,30 @@ def table() -> typer.Typer:
         pass
 
     return app
+
+
+def _failed(error: MlprojError, words: Sequence[str]) -> int:
+    from mlproj.cli import render
+
+    render.error(error)
+    if _wants_json(words):
+        render.as_json(render.error_json(error))
+    return int(error.exit_code)
+
+
+def _tell_misuse(leaving: SystemExit, words: Sequence[str]) -> None:
+    """Tell a script of an unknown option or the like, which Typer has told on stderr."""
+    said = getattr(leaving.__context__, "format_message", None)
+    if leaving.code == Exit.USAGE and said is not None and _wants_json(words):
+        from mlproj.cli import render
+
+        render.as_json(render.error_json(ConfigError(said())))
+
+
+def _wants_json(words: Sequence[str]) -> bool:
+    """Read from the words alone: an error may come before any command has read its options."""
+    options = words[: words.index("--")] if "--" in words else words
+    return bool({"--json", "--format=json"} & {*options}) or ("--format", "json") in pairwise(options)
 
 
 def _interrupted() -> int:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from mlproj.base.errors import MlprojError
+from mlproj.base.errors import Exit, MlprojError
 
 if TYPE_CHECKING:
     from mlproj.decisions.store import Page
@@ -29,6 +29,12 @@ JSON_VERSION = 1
 
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _MARKS = {"pass": ("✓", "green"), "fail": ("✗", "red"), "unknown": ("?", "yellow")}
+_KINDS = {
+    Exit.FAILED: "failed",
+    Exit.USAGE: "usage",
+    Exit.TOOL_FAILED: "tool_failed",
+    Exit.TOOL_MISSING: "tool_missing",
+}
 _DETAILS_SHOWN = 12
 
 
@@ -49,6 +55,18 @@ def error(problem: MlprojError) -> None:
     talk(f"{style('error', 'red', sys.stderr)}: {problem.message}")
     if problem.hint:
         talk(f"\n{style('hint', 'cyan', sys.stderr)}: {problem.hint}")
+
+
+def error_json(problem: MlprojError) -> dict[str, Any]:
+    """The versioned shape of what `--json` prints instead of an answer."""
+    return {
+        "version": JSON_VERSION,
+        "error": {
+            "kind": _KINDS[problem.exit_code],
+            "message": problem.message,
+            "hint": problem.hint,
+        },
+    }
 
 
 def user() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from mlproj import __version__
+from mlproj.base.errors import MissingToolError, MlprojError, ToolError
+from mlproj.cli import render
 from mlproj.cli.commands import COMMANDS
 from tests.support import Run
 
@@ -28,10 +31,14 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     assert imported(code, tmp_path).isdisjoint(HEAVY)
 
 
-def test_bare_mlproj_imports_nothing_heavy_and_not_even_typer(tmp_path: Path) -> None:
-    (tmp_path / "mlproj.toml").write_text(
+def write_project(root: Path) -> None:
+    (root / "mlproj.toml").write_text(
         '[project]\nid = "a1"\nname = "a"\nmodule = "a"\nmodel = "a"\nenv_manager = "none"\n'
     )
+
+
+def test_bare_mlproj_imports_nothing_heavy_and_not_even_typer(tmp_path: Path) -> None:
+    write_project(tmp_path)
     code = "from mlproj.cli.app import main\nmain([])"
     assert imported(code, tmp_path).isdisjoint({*HEAVY, "typer"})
 
@@ -73,6 +80,52 @@ def test_a_word_typed_wrongly_exits_2_without_a_traceback(
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--json"],
+        ["check", "--format", "json"],
+        ["check", "--format=json"],
+        ["status", "--json"],
+        ["check", "modelling", "--json"],
+        ["check", "--json", "--no-such"],
+        ["deployments", "--json"],
+        ["data", "at", "HEAD", "--json"],
+    ],
+)
+def test_with_json_an_error_is_an_object_on_stdout_and_text_on_stderr(
+    words: list[str], mlproj: Run, tmp_path: Path
+) -> None:
+    done = mlproj(*words, cwd=tmp_path)
+    printed = json.loads(done.stdout)
+    assert (done.returncode, printed["version"], printed["error"]["kind"]) == (2, 1, "usage")
+    assert set(printed["error"]) == {"kind", "message", "hint"}
+    assert printed["error"]["message"] in " ".join(done.stderr.split())
+
+
+def test_with_json_a_file_that_cannot_be_used_is_named_in_the_object(mlproj: Run, tmp_path: Path) -> None:
+    write_project(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages: [", encoding="utf-8")
+    for command in ("check", "status"):
+        done = mlproj(command, "--json", cwd=tmp_path)
+        assert done.returncode == 2
+        assert "`dvc.yaml`" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_with_json_what_a_tool_or_the_machine_refuses_has_a_kind_of_its_own() -> None:
+    kinds = {ToolError: "tool_failed", MissingToolError: "tool_missing", MlprojError: "failed"}
+    for error, kind in kinds.items():
+        assert render.error_json(error("no", hint="so"))["error"] == {
+            "kind": kind,
+            "message": "no",
+            "hint": "so",
+        }
+
+
+def test_without_json_an_error_leaves_stdout_empty(mlproj: Run, tmp_path: Path) -> None:
+    assert mlproj("decide", "a page", "--why", "b", "--", "--json", cwd=tmp_path).stdout == ""
 
 
 def test_completion_is_offered_for_the_shell() -> None:
