@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -62,6 +63,11 @@ def stored(objects: Objects, wanted: Iterable[File]) -> Stored:
         why, mend = f"the remote `{remote.name}` ({remote.url}) cannot be reached", _UP
     elif unpushed:
         why, mend = f"it is not on the remote `{remote.name}`", _UP
+        bad = [path for file in unpushed for path in objects.in_the_way(file)]
+        if bad:
+            mend = (
+                f"run `rm {shlex.join(map(str, bad))}`, which DVC takes for whole, then `make sync_data_up`"
+            )
     else:
         why, mend = "it is not in DVC's cache", _DOWN
     return Stored(

@@ -123,6 +123,16 @@ class Objects:
         kept = {True: "it is there", False: there.remark or "it is not there", None: "DVC did not find it"}
         return f"in the cache {cached}; on the remote `{self.remote.name}` {kept[there.is_there]}"
 
+    def in_the_way(self, file: File) -> tuple[Path, ...]:
+        """What has to go from a remote that is a folder before `dvc push` mends it: damaged objects, and the
+        listing of a folder that is not whole, since DVC takes that for the folder."""
+        store = self.remote.folder if self.remote else None
+        if store is None or file.md5 is None or self._in(store, file.md5, file.size).is_there:
+            return ()
+        inside = [(each, place_of(store, each)) for each in self._entries(store, file.md5)]
+        damaged = [place for each, place in inside if not self._whole(place, each, None).is_there]
+        return tuple(place for place in (place_of(store, file.md5), *damaged) if place.exists())
+
     def _look(self, md5: str, size: int | None) -> File:
         here = self._in(self.cache, md5, size)
         there = self._on_remote(md5, size)

@@ -53,6 +53,27 @@ def test_a_remote_that_cannot_be_reached_is_said_to_be_so(root: Path) -> None:
     assert "make sync_data_up" in found.mend
 
 
+def test_what_dvc_push_would_take_for_whole_is_to_be_deleted_first(root: Path) -> None:
+    put(root / ".dvc" / "cache")
+    damaged = put(root.parent / "remote", CONTENT[:-1])
+    found = completeness.stored(Objects(root), [RAW])
+    assert found.mend.startswith(f"run `rm {damaged}`")
+    assert "make sync_data_up" in found.mend
+
+
+def test_a_folder_that_lacks_a_file_on_the_remote_is_pushed_once_its_listing_is_gone(root: Path) -> None:
+    listing = f'[{{"md5": "{MD5}", "relpath": "in/table.csv"}}]'.encode()
+    name = hashlib.md5(listing).hexdigest() + ".dir"
+    for store in (root / ".dvc" / "cache", root.parent / "remote"):
+        place_of(store, name).parent.mkdir(parents=True)
+        place_of(store, name).write_bytes(listing)
+    put(root / ".dvc" / "cache")
+    found = completeness.stored(Objects(root), [File(path="models/model", md5=name)])
+    assert found.mend.startswith(f"run `rm {place_of(root.parent / 'remote', name)}`")
+    put(root.parent / "remote")
+    assert completeness.stored(Objects(root), [File(path="models/model", md5=name)]).kept == 1
+
+
 def test_a_file_on_the_remote_only_is_to_be_pulled(root: Path) -> None:
     put(root.parent / "remote")
     found = completeness.stored(Objects(root), [RAW])
