@@ -145,8 +145,8 @@ def new(
             hint="name it with `--template SOURCE`",
         )
     typed, words = words, _with_defaults(words, house)
-    found = _interpreter(interpreter, words)
     try:
+        found = _interpreter(interpreter, words)
         answers = Answers.from_words(words)
     except ConfigError as error:
         raise _placed(error, {key: file for key, file in defaulted.files.items() if not typed[key]}) from None

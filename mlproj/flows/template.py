@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -147,6 +148,17 @@ def _rendered(
         raise ConfigError(
             f"the template wants to {said['refused'].replace(f'{work}/', '')}",
             hint="it was stopped before that; do not use this template",
+        )
+    wrong = said.get("answer")
+    if wrong in answers:
+        raise ConfigError(
+            f"`--answer {wrong}={answers[wrong]}` is not taken: {said['error']}",
+            hint=f"give another with `--answer {wrong}=VALUE`",
+        )
+    if required := re.fullmatch(r'Question "(.*)" is required', said.get("error", "")):
+        raise ConfigError(
+            f"the template asks for `{required[1]}`, for which it has no default",
+            hint=f"answer it with `--answer {required[1]}=VALUE`",
         )
     if "made" not in said:
         raise ToolError(

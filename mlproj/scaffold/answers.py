@@ -156,8 +156,9 @@ class Answers:
         if self.python_version not in PYTHON_VERSIONS:
             problems.append(
                 ConfigError(
-                    f"Python `{self.python_version}` is not one the project's packages all run on",
-                    hint=f"take one of {_listed(PYTHON_VERSIONS)} with `--python`",
+                    f"`--python {self.python_version}` is not one of {_listed(PYTHON_VERSIONS)}, "
+                    "on which the project's packages all run",
+                    hint=f"write `--python {running_python()}`",
                 )
             )
         scheme = _SCHEMES.get(self.storage)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -86,7 +87,7 @@ def main(job_path: str) -> int:
     except SystemExit as leaving:
         said = {"error": f"it ended with exit code {leaving.code}"}
     except Exception as error:  # whatever a template's own code raises is the template's failure
-        said = {"error": _told(error)}
+        said = {"error": _told(error), "answer": _refused_answer(error, job["answers"])}
     Path(job["result"]).write_text(json.dumps(said), encoding="utf-8")
     return 0
 
@@ -94,11 +95,26 @@ def main(job_path: str) -> int:
 def _told(error: Exception) -> str:
     """What went wrong. Where the template's own code raised it, a traceback says where; an engine's error
     says it itself, after which Cookiecutter prints all of its variables."""
-    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
-    if frame.f_globals.get("__name__", "").partition(".")[0] in _ENGINES:
+    if _is_the_engines(error):
         return str(error).partition(" Context: ")[0] or type(error).__name__
     traceback.print_exc()
     return f"{type(error).__name__}: {error}".strip()
+
+
+def _refused_answer(error: Exception, answers: Mapping[str, Any]) -> str | None:
+    """The question whose answer the engine would not take: it names the one, or the other in quotes."""
+    if not isinstance(error, ValueError | TypeError) or not _is_the_engines(error):
+        return None
+    said = str(error)
+    for key, word in answers.items():
+        if re.search(rf"\b{re.escape(key)}\b", said) or repr(word) in said:
+            return key
+    return None
+
+
+def _is_the_engines(error: Exception) -> bool:
+    *_, (frame, _line) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] in _ENGINES
 
 
 def _cookiecutter(job: Mapping[str, Any]) -> Callable[[], str]:

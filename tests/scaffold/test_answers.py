@@ -33,7 +33,7 @@ def test_the_answers_recorded_give_the_same_answers_again() -> None:
     [
         ({"license": "MTI"}, "`--license MTI` is not one of", "`--license MIT`"),
         ({"env_manager": "hatch"}, "`--env-manager hatch`", "`--env-manager"),
-        ({"python_version": "3.8"}, "Python `3.8`", "`3.11`"),
+        ({"python_version": "3.8"}, "`--python 3.8` is not one of", "`--python 3.11`"),
         ({"storage": "s3"}, "`--storage s3` needs an address", "--storage-url s3://bucket/folder"),
         ({"storage": "gcs", "storage_url": "s3://x/y"}, "not an address of `gcs`", "gs://bucket/folder"),
         ({"storage": "s3", "storage_url": "s3://"}, "not an address of `s3`", "s3://bucket/folder"),

@@ -96,6 +96,18 @@ def test_a_default_that_cannot_be_is_named_with_its_file(tmp_path: Path, isolate
     assert f"(it stands in `{isolate / '.config/mlproj/config.toml'}`)" in other.stderr
 
 
+@pytest.mark.parametrize("manager", ["uv", "none"])
+def test_a_python_that_no_project_can_have_is_named_with_its_file(
+    tmp_path: Path, mlproj: Run, manager: str
+) -> None:
+    named = tmp_path / "c.toml"
+    named.write_text(f'[new]\npython = "3.9"\nenv_manager = "{manager}"\n')
+    done = mlproj("new", "alpha", "--defaults", "--config", named, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "`--python 3.9`" in done.stderr
+    assert f"(it stands in `{named}`)" in done.stderr
+
+
 def test_a_named_file_has_to_be_there_and_the_users_own_need_not(tmp_path: Path) -> None:
     environ = {"XDG_CONFIG_HOME": str(tmp_path)}
     assert house.load(None, environ=environ).defaults == {}

@@ -42,7 +42,7 @@ def refused(done: subprocess.CompletedProcess[str], folder: Path, *, code: int =
         (["mlflow"], "a package the project needs"),
         (["x", "--license", "GPL"], "`--license GPL` is not one of"),
         (["x", "--storage", "s3"], "`--storage s3` needs an address"),
-        (["x", "--python", "2.7"], "Python `2.7`"),
+        (["x", "--python", "2.7"], "`--python 2.7`"),
         (["x", "--target", "y"], "need `--data`"),
         (["x", "--interpreter", "/usr/bin/python3"], "`--env-manager none`"),
         (["x", "--env-manager", "none", "--interpreter", "nowhere"], "no Python interpreter"),
