@@ -149,7 +149,7 @@ def _rendered(
             f"the template wants to {said['refused'].replace(f'{work}/', '')}",
             hint="it was stopped before that; do not use this template",
         )
-    wrong = said.get("answer")
+    wrong = said.get("answer") or ""
     if wrong in answers:
         raise ConfigError(
             f"`--answer {wrong}={answers[wrong]}` is not taken: {said['error']}",
