@@ -11,7 +11,7 @@ import pytest
 
 from mlproj.scoping import document
 from mlproj.scoping.keys import KEYS, TARGETS, Holds, Key
-from mlproj.scoping.scope import METRICS, Section
+from mlproj.scoping.scope import METRICS, ProblemKind, Section
 from tests.hooks.started import hook, lines, loaded
 
 SCOPING = loaded("scoping_document")
@@ -89,9 +89,11 @@ BAD = [
     ("due: 2026-12-15", "due: 2026-02-30", True),
     ("due: 2026-12-15", "due: next week", True),
     ("approvals: []", "approvals: [{role: a, name: b, date: 2026-13-01, of: c}]", True),
+    ("linked_to: recall", "linked_to: recal", True),
+    ("linked_to: recall", "linked_to: retained", True),
+    ("needs: [recall]", "needs: [recal]", True),
+    ("needs: [recall]", "needs: [recall, TODO, f1]", True),
     # What only the whole can tell is left to `mlproj check scoping`.
-    ("linked_to: recall", "linked_to: recal", False),
-    ("needs: [recall]", "needs: [recal]", False),
     ("slice_margin: 0.05", "slice_margin: -1", False),
     ("human_could_do_it: true", "human_could_do_it: perhaps", False),
 ]
@@ -120,6 +122,44 @@ def test_a_mistake_is_refused_on_the_line_that_the_validator_names(
     assert errors, "the validator finds it"
     assert bool(refused) is is_seen
     assert set(refused) <= set(errors)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "is_seen"),
+    [
+        ("milestones:", "milestone:", True),
+        ("targets:\n", "Targets:\n", True),
+        ("automation:", "automatoin:", True),
+        ("approvals: []", "glossary: []", False),
+        ("approvals: []", "approvals: []\napproval: []", False),
+    ],
+)
+def test_a_misspelt_section_is_refused_and_a_key_of_ones_own_is_not(
+    tmp_path: Path, right: str, wrong: str, is_seen: bool
+) -> None:
+    assert right in GOOD
+    text = GOOD.replace(right, wrong, 1)
+    path = tmp_path / "scoping.md"
+    path.write_text(text, encoding="utf-8")
+    read = document.load(path)
+    unknown = [problem.line for problem in read.problems if problem.kind is ProblemKind.UNKNOWN_KEY]
+    assert len(unknown) == 1, "the validator warns of it"
+    assert [line for line, _ in SCOPING.problems(text)] == (unknown if is_seen else [])
+
+
+@pytest.mark.parametrize(
+    ("right", "unsure"),
+    [
+        ("metric: recall\n", "metric: TODO\n"),
+        ("    - {metric: log_loss, at_most: 0.4}\n", "    - {<<: *other}\n"),
+        ("  business:", "  <<: *other\n  business:"),
+    ],
+)
+def test_a_reference_is_not_judged_before_all_targets_are_known(right: str, unsure: str) -> None:
+    text = GOOD.replace("needs: [recall]", "needs: [f1]").replace("problem:", "problem: &other", 1)
+    assert right in text
+    assert [*SCOPING.problems(text)]
+    assert [*SCOPING.problems(text.replace(right, unsure, 1))] == []
 
 
 VALUE = re.compile(r"(:|- )( ?[^\s,}\]]+)(?=[,}\]\n])")

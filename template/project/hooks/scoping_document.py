@@ -4,7 +4,7 @@
     scoping_document.py FILE...
 
 What nobody has answered yet (a `TODO`, a key left out) is no mistake and passes. `mlproj check scoping` knows
-more; whatever is refused here, it refuses too.
+more; a document that is refused here does not pass there.
 """
 
 from __future__ import annotations
@@ -75,6 +75,8 @@ SECTIONS = (
     *("milestones", "resources", "approvals"),
 )
 
+MERGE = "<<"  # what a mapping takes from another one, which is not followed here
+
 FENCE = re.compile(r"\ufeff?---[ \t]*(?:\r\n|\n|\r|\Z)")
 END = re.compile(r"(?<=[\r\n])(?:---|\.\.\.)[ \t]*(?=[\r\n]|\Z)")
 PLACEHOLDER = re.compile(r"\b(?:TODO|TBD)\b")
@@ -130,6 +132,7 @@ def problems(text: str) -> Iterator[Problem]:
         if first is not key:
             yield key.start_mark.line + 1, f"`{key.value}` is said twice: keep one of the two"
     said = keys(root)
+    yield from misspelt(said)
     yield from choices(said)
     for kind, metrics in METRICS.items():
         for entry in entries(keys(said.get("targets", (0, None))[1]), kind):
@@ -137,6 +140,50 @@ def problems(text: str) -> Iterator[Problem]:
     for section, key in DATES.items():
         for entry in entries(said, section):
             yield from date(entry, key)
+    yield from references(said)
+
+
+def misspelt(said: Keys) -> Iterator[Problem]:
+    """Sections that are not there, and a key that looks like one of them: its answers would not be read."""
+    own = [name for name in said if name not in SECTIONS]
+    absent = [name for name in SECTIONS if name not in said]
+    if not own or MERGE in said:
+        return
+    import difflib  # here: few documents have a key that is not known
+
+    for name in own:
+        if meant := difflib.get_close_matches(name.lower(), absent, n=1):
+            yield said[name][0], f"`{name}` is not a section: write `{meant[0]}`"
+
+
+def references(said: Keys) -> Iterator[Problem]:
+    """Metrics that a milestone needs or a business target is linked to, and no target promises."""
+    targets = keys(said.get("targets", (0, None))[1])
+    found = {kind: [*entries(targets, kind)] for kind in METRICS}
+    every = [targets, *(entry for kind in found for entry in found[kind])]
+    if any(MERGE in each for each in every) or any(not metric_of(each) for each in every[1:]):
+        return  # not all of them can be told
+    promised = {kind: {metric_of(entry) for entry in found[kind]} for kind in METRICS}
+    for entry in entries(said, "milestones"):
+        line, node = entry.get("needs", (0, None))
+        for need in node.value if isinstance(node, yaml.SequenceNode) else ():
+            yield from reference(line, need, set().union(*promised.values()))
+    for entry in found["business"]:
+        yield from reference(
+            *entry.get("linked_to", (0, None)), promised["ml"] | promised["software"]
+        )
+
+
+def reference(line: int, node: Any, promised: set[str]) -> Iterator[Problem]:
+    is_name = isinstance(node, yaml.ScalarNode) and node.tag.endswith(":str") and not is_open(node)
+    if is_name and promised and node.value not in promised:
+        yield line, f"no target is `{node.value}`: write one of {', '.join(sorted(promised))}"
+
+
+def metric_of(said: Keys) -> str:
+    """The metric of a target; empty where nobody has answered yet."""
+    _, node = said.get("metric", (0, None))
+    return node.value if isinstance(node, yaml.ScalarNode) and not is_open(node) else ""
 
 
 def choices(said: Keys) -> Iterator[Problem]:
@@ -157,8 +204,7 @@ def choice(said: Keys, name: str, words: Sequence[str]) -> Iterator[Problem]:
 def target(
     kind: str, said: Keys, metrics: dict[str, tuple[str, float | None, float | None, bool]]
 ) -> Iterator[Problem]:
-    line, node = said.get("metric", (0, None))
-    metric = node.value if isinstance(node, yaml.ScalarNode) and not is_open(node) else ""
+    metric, line = metric_of(said), said.get("metric", (0, None))[0]
     if metric and metrics and metric not in metrics:
         yield line, f"`{metric}` is no {kind} metric: write one of {', '.join(metrics)}"
     bounds = [
