@@ -46,6 +46,10 @@ def test_a_merge_marker_is_refused_with_its_line(tmp_path: Path) -> None:
         ("a.ipynb", "{}\n", "{\n", 2),
         ("a.yaml", "x: !custom 1\n---\ny: 2\n", "x: [1\n", 1),
         ("a.yml", "x: 1\n", "x: 1\n y: 2\n", 2),
+        ("a.yaml", "a: {x: 1}\nb: {x: 1}\n", "a: 1\nb: 2\na: 3\n", 3),
+        ("a.yaml", "1: a\n'1': b\n", "a:\n  - x: 1\n    'x': 2\n", 3),
+        ("a.yaml", "a: &a {x: 1}\nb: {<<: *a, x: 2}\nc: *a\n", "a: 1\n---\nb: {x: 1, y: 2, x: 3}\n", 3),
+        ("a.yaml", "? [k]\n: 1\n? [k]\n: 2\n", "a: &a {b: *a}\na: 1\n", 2),
     ],
 )
 def test_a_file_that_does_not_parse_is_refused_with_the_line(

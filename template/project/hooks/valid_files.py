@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Refuse TOML, JSON, notebooks and YAML that do not parse.
+"""Refuse TOML, JSON, notebooks and YAML that do not parse, and YAML that says a key twice.
 
     valid_files.py FILE...
 
@@ -12,6 +12,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,10 +57,33 @@ def _parse_yaml(text: str) -> None:
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         # Composing checks the syntax and leaves tags of other programs (`!reference`) alone.
-        for _ in yaml.compose_all(text, Loader=loader):
-            pass
+        for document in yaml.compose_all(text, Loader=loader):
+            _refuse_twice(document)
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
+
+
+def _refuse_twice(document: Any) -> None:
+    """Raise ValueError for a key that a mapping has twice: one of the two values is lost in silence."""
+    nodes, seen = [document], set()
+    for node in nodes:
+        if node is None or id(node) in seen:
+            continue
+        seen.add(id(node))  # an alias is the node that it stands for
+        if node.id == "sequence":
+            nodes += node.value
+        elif node.id == "mapping":
+            nodes += [value for _, value in node.value]
+            lines: dict[tuple[str, str], int] = {}
+            for key, _ in node.value:
+                if key.id != "scalar" or key.value == "<<":
+                    continue
+                name, line = (key.tag, key.value), key.start_mark.line + 1
+                if name in lines:
+                    raise ValueError(
+                        f"`{key.value}` of line {line} stands in line {lines[name]} already: keep one"
+                    )
+                lines[name] = line
 
 
 PARSERS: dict[str, Callable[[str], None]] = {
