@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mlproj.cli.render import JSON_VERSION, line, style
-from mlproj.serving.deployment import CANARY, KEPT, PRIMARY, SHADOW, when
+from mlproj.serving.deployment import CANARY, KEPT, PRIMARY, SHADOW, state_of, when
 from mlproj.serving.settings import TOKEN
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def overview(found: Overview, *, last: int | None) -> None:
     if shown:
         line("\ndeployments")
     for past in shown:
-        _past(past)
+        _past(past, state_of(past.deployment, found.routes.values()))
     if len(found.past) > len(shown):
         line(f"  and {len(found.past) - len(shown)} earlier; `mlproj deployments --all` shows them")
 
@@ -119,9 +119,9 @@ def _process(worker: Mapping[str, Any] | None) -> str:
     return f", engine `{worker['engine']}`{again}"
 
 
-def _past(past: Past) -> None:
+def _past(past: Past, state: str) -> None:
     made = past.deployment
-    word = style(str(made.state), _COLOURS.get(made.state, "dim"))
+    word = style("kept for a rollback" if state == KEPT else state, _COLOURS.get(state, "dim"))
     line(f"  {made.id}  {made.mode} of version {made.version}, by {made.by}: {word}")
     for event in past.events:
         by = f" ({event.by})" if event.by != "mlproj" else ""
@@ -148,11 +148,13 @@ def overview_json(found: Overview) -> dict[str, Any]:
             for route in found.routes.values()
         ],
         "processes": found.processes,
-        "deployments": [_past_json(past) for past in found.past],
+        "deployments": [
+            _past_json(past, state_of(past.deployment, found.routes.values())) for past in found.past
+        ],
     }
 
 
-def _past_json(past: Past) -> dict[str, Any]:
+def _past_json(past: Past, state: str) -> dict[str, Any]:
     made = past.deployment
     return {
         "id": made.id,
@@ -165,7 +167,7 @@ def _past_json(past: Past) -> dict[str, Any]:
         "by": made.by,
         "started_us": made.started_us,
         "ended_us": made.ended_us,
-        "state": str(made.state),
+        "state": state,
         "step": made.step,
         "reason": made.reason,
         "latest": made.latest,

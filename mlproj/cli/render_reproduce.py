@@ -45,7 +45,7 @@ def as_json(found: Reproduction) -> dict[str, Any]:
 
 
 def _facts(found: Reproduction) -> None:
-    line(f"  code       commit {str(found.code)[:12]}, read from {found.read_from}")
+    line(f"  code       commit {str(found.code)[:12]} was checked out, read from {found.read_from}")
     if found.environment is not None:
         differs = f": {listed(found.environment.differs)}" if found.environment.differs else ""
         line(f"  packages   {found.environment.grade}{differs}")

@@ -28,6 +28,7 @@ from mlproj.provenance.trace import (
     Version,
     moment,
 )
+from mlproj.serving.deployment import KEPT
 
 _WIDEST = 110
 
@@ -213,7 +214,8 @@ def _rollout(found: Rollout) -> _Branch:
     )
     beside = f" beside version {found.baseline}" if found.baseline is not None else ""
     reason = f" ({found.reason})" if found.reason else ""
-    until = f"; {found.state} since {moment(found.ended)}{reason}" if found.ended else f"; {found.state}"
+    state = "kept for a rollback" if found.state == KEPT else found.state
+    until = f"; {found.state} since {moment(found.ended)}{reason}" if found.ended else f"; {state}"
     twigs = [
         _Branch(f"{moment(event.at)}  {event.kind}, by {event.by}: {event.said}") for event in found.events
     ]
@@ -234,8 +236,9 @@ def _origin(found: Origin) -> _Branch:
         return _Branch(f"run {found.run}: what it was made from is not known", tuple(_decisions(found)))
     finished = f", finished at {moment(found.finished)}" if found.finished else ""
     tracked = f"; in the MLflow store here: {found.tracked}" if found.tracked else ""
+    outcome = f" (its outcome, commit {found.outcome[:12]})" if found.outcome else ""
     return _Branch(
-        f"run {found.run}{finished}, read from {found.read_from}{tracked}",
+        f"run {found.run}{finished}, read from {found.read_from}{outcome}{tracked}",
         (
             *_code(found),
             *([_stages(found)] if found.stages else []),
@@ -257,13 +260,14 @@ def _code(found: Origin) -> Iterator[_Branch]:
     if code.snapshot and code.snapshot != code.commit_id:
         twigs.append(_Branch(f"a snapshot of work that was not committed, on commit {code.commit_id}"))
     if code.commit is not None:
-        twigs.append(_Branch(f"commit by {code.commit.by} at {moment(code.commit.at)}: {code.commit.title}"))
+        about = f"by {code.commit.by} at {moment(code.commit.at)}: {code.commit.title}"
+        twigs.append(_Branch(f"commit {code.commit.id[:12]} is {about}"))
     seed = f", seed {found.seed}" if found.seed is not None else ""
     threads = f", {plural(found.threads, 'thread')}" if found.threads is not None else ""
     twigs.append(
         _Branch(f"ran `{code.command}`: {code.algorithm or 'algorithm not recorded'}{seed}{threads}")
     )
-    yield _Branch(f"code: commit {commit} ({where})", tuple(twigs))
+    yield _Branch(f"code as training began: commit {commit} ({where})", tuple(twigs))
 
 
 def _stages(found: Origin) -> _Branch:
@@ -332,11 +336,10 @@ def _promises(found: Origin) -> Iterator[_Branch]:
                 if each.low is not None and each.high is not None
                 else ""
             )
-            measured = (
-                f"measured {each.value:.3g}{interval}"
-                if each.value is not None
-                else "not measured in the run"
-            )
+            if each.value is not None:
+                measured = f"measured {each.value:.3g}{interval}{f', by {each.by}' if each.by else ''}"
+            else:
+                measured = f"measured by {each.by}" if each.by else "not measured in the run"
             rows.append(_Branch(f"{each.target}: {measured}"))
         yield _Branch("promised", tuple(rows))
     if not found.approvals:

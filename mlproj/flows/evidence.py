@@ -55,7 +55,7 @@ def gather(project: Project) -> Evidence:
         snapshot_held=run is not None and _held(project.root, run),
         completeness=complete.look(project, pipeline, hashes) if run is not None else None,
         package=_table_at(project.root / PACKAGE / "package.json"),
-        load=_load(project),
+        load=load_of(project),
         card_run=model_card.run_of(project.root / model_card.PATH),
         card_path=model_card.PATH,
         live=live,
@@ -102,7 +102,7 @@ def _table_at(path: Path) -> Mapping[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _load(project: Project) -> Mapping[str, Any] | None:
+def load_of(project: Project) -> Mapping[str, Any] | None:
     """The measurements of a load, if they are those of the package that is there."""
     said = _table_at(project.root / LOAD)
     described = project.root / PACKAGE / "package.json"

@@ -12,7 +12,8 @@ from mlproj.base import files, git, process
 from mlproj.base.errors import MlprojError
 from mlproj.decisions import store as notebook
 from mlproj.flows import evidence as gathering
-from mlproj.flows import model_card
+from mlproj.flows import model_card, search
+from mlproj.flows.past import Past
 from mlproj.lifecycle import handover
 from mlproj.lifecycle.evidence import Evidence
 from mlproj.lifecycle.handover import Facts, Gap, Topic, Used
@@ -85,12 +86,19 @@ def _text(path: Path) -> str | None:
 
 def _used(project: Project) -> Iterator[Used]:
     """The registered model of the work tree, and every version that was deployed."""
+    pages = notebook.find(project.decisions)
+    past = {run.run: run for run in Past(project).runs} if git.toplevel(project.root) is not None else {}
+
+    def used(number: int, run: str, what: str) -> Used:
+        is_explained = search.speaks_of(pages, run, number, past.get(run))
+        return Used(version=number, what=what, is_explained=is_explained)
+
     said = files.read_json(project.root / _REGISTERED)
     registered = said if isinstance(said, dict) else {}
     if isinstance(registered.get("run_id"), str) and isinstance(registered.get("version"), int):
         run, number = registered["run_id"], registered["version"]
         what = f"run {run[:8]} was registered as version {number}"
-        yield Used(version=number, run=run, what=what)
+        yield used(number, run, what)
     if project.postgres is None and not (project.home / "serving.db").exists():
         return
     from mlproj.serving import store
@@ -103,7 +111,7 @@ def _used(project: Project) -> Iterator[Used]:
         return  # what is deployed cannot be read, which `mlproj check deployment` says
     for number, deployment in sorted(deployed.items()):
         what = f"version {number} was deployed by {deployment.by}"
-        yield Used(version=number, run=runs.get(number, ""), what=what)
+        yield used(number, runs.get(number, ""), what)
 
 
 def _variables(root: Path) -> dict[str, tuple[str, int]]:

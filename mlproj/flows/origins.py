@@ -142,7 +142,7 @@ def origin(world: World, run: str, versions: tuple[Version, ...], *, known: str 
         files=files,
         inputs={name: entry["path"] for name, entry in _data(said).items()},
         environment=_environment(world, place, run, said),
-        **_promised(project, first),
+        **_promised(project, run, first),
         decisions=_decisions(world, run, (*lacking, place.commit or ""), versions, place),
         versions=versions or _registered(project, run, registered),
         tracked=_tracked(world, run),
@@ -431,10 +431,10 @@ def _packages(environment: Mapping[str, Any]) -> str:
     return listed(pins) if pins else "packages unknown"
 
 
-def _promised(project: Project, first: Mapping[str, bytes]) -> dict[str, Any]:
+def _promised(project: Project, run: str, first: Mapping[str, bytes]) -> dict[str, Any]:
     """The targets with what was measured, and who signed them off, as they stood in the run's snapshot."""
     from mlproj.scoping import document
-    from mlproj.scoping.scope import holds
+    from mlproj.scoping.scope import TargetKind, holds
 
     (name,) = _documents(project)
     text = first.get(name, b"").decode("utf-8", "replace")
@@ -447,11 +447,17 @@ def _promised(project: Project, first: Mapping[str, bytes]) -> dict[str, Any]:
         for entry in (entries if isinstance(entries, list) else ())
         if isinstance(entry, dict)
     }
+    loaded = _loaded(project, run)
     targets = []
     for target in scope.targets:
-        entry = found.get((target.metric, str(target.split), target.class_label), {})
+        entry, by = found.get((target.metric, str(target.split), target.class_label), {}), ""
+        if target.kind is TargetKind.SOFTWARE:
+            entry = loaded.get(target.metric) or {}
+            by = "the load on its package" if entry else "`mlproj stage deployment`, which loads its package"
+        elif target.kind is TargetKind.BUSINESS:
+            by = "people, once the model is in use"
         value, low, high = (entry.get(key) for key in ("value", "low", "high"))
-        targets.append(Measured(target=target.sentence, value=value, low=low, high=high))
+        targets.append(Measured(target=target.sentence, value=value, low=low, high=high, by=by))
     approvals = tuple(
         Approval(
             role=each.role,
@@ -463,6 +469,16 @@ def _promised(project: Project, first: Mapping[str, bytes]) -> dict[str, Any]:
         for each in scope.approvals
     )
     return {"targets": tuple(targets), "approvals": approvals}
+
+
+def _loaded(project: Project, run: str) -> Mapping[str, Any]:
+    """What a load measured, where the package in the work tree is the run's and was loaded."""
+    from mlproj.flows import evidence
+
+    packaged = table(read_bytes(project.root / evidence.PACKAGE / "package.json"))
+    load = evidence.load_of(project) if packaged.get("run_id") == run else None
+    metrics = (load or {}).get("metrics")
+    return metrics if isinstance(metrics, dict) else {}
 
 
 def _decisions(
@@ -479,8 +495,7 @@ def _decisions(
     found = []
     for page in sorted((*world.pages, *_pages_of(world, place, here)), key=_dated):
         path = world.project.relative(page.path)
-        text = links.named(f"{page.decision.title}\n{page.text}", runs=(run,))
-        by = link_of(page, text, run, known, numbers)
+        by = link_of(page, named_on(page, [run]), run, known, numbers)
         if by is None:
             continue
         found.append(
@@ -494,6 +509,11 @@ def _decisions(
             )
         )
     return tuple(found)
+
+
+def named_on(page: Page, runs: Iterable[str]) -> Links:
+    """What title and text of a page name, of runs those given."""
+    return links.named(f"{page.decision.title}\n{page.text}", runs=runs)
 
 
 def link_of(page: Page, text: Links, run: str, commits: Iterable[str], versions: Iterable[int]) -> str | None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mlproj.decisions import links
+from mlproj.decisions.store import Page
 from mlproj.flows import origins
 from mlproj.flows.past import Past, PastRun
 from mlproj.provenance import history
@@ -94,13 +94,25 @@ def spoken_of(past: Past) -> dict[Path, tuple[str, ...]]:
     every = [run.run for run in past.runs]
     found = {}
     for page in past.world.pages:
-        named = links.named(f"{page.decision.title}\n{page.text}", runs=every)
+        named = origins.named_on(page, every)
         found[page.path] = tuple(
             run.run
             for run in past.runs
             if origins.link_of(page, named, run.run, _commits(run), (run.version,) if run.version else ())
         )
     return found
+
+
+def speaks_of(pages: Iterable[Page], run: str, version: int, past: PastRun | None) -> bool:
+    """Whether a page of the notebook speaks of a version and its run, by the rule of `spoken_of`.
+
+    `past` is what is kept of the run; `run` may be empty where nobody knows which made the version.
+    """
+    commits = _commits(past) if past is not None else []
+    return any(
+        origins.link_of(page, origins.named_on(page, [run] if run else []), run, commits, (version,))
+        for page in pages
+    )
 
 
 def _commits(run: PastRun) -> list[str]:

@@ -32,7 +32,7 @@ from mlproj.provenance.trace import (
     Version,
 )
 from mlproj.serving import ids, shown
-from mlproj.serving.deployment import Deployment, Event
+from mlproj.serving.deployment import Deployment, Event, Route, state_of
 from mlproj.serving.deployment import Version as Deployed
 from mlproj.serving.record import Record
 
@@ -62,6 +62,7 @@ class _Serving:
     versions: tuple[Deployed, ...] = ()
     packages: Mapping[int, Kept] = field(default_factory=dict)
     past: tuple[tuple[Deployment, tuple[Event, ...]], ...] = ()
+    routes: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,7 +194,7 @@ def _answering(world: World, serving: _Serving, prediction: Prediction) -> Versi
     else:
         bare = _with_package(world, serving, known)
     rollouts = tuple(
-        _rollout(deployment, events)
+        _rollout(deployment, events, serving.routes)
         for deployment, events in serving.past
         if deployment.id == prediction.deployment
     )
@@ -604,12 +605,13 @@ def _serving(world: World, *, verify: bool) -> _Serving:
                     kept = Kept.REMOTE
                 packages[each.number] = kept
             past = tuple((each, opened.events(each.id)) for each in opened.deployments())
+            routes = tuple(opened.routes().values())
     except MlprojError as error:
         world.broken(
             Link.DEPLOYMENT, f"the store of deployments cannot be read: {error.message}", hint=error.hint
         )
         return _Serving()
-    return _Serving(versions=known, packages=packages, past=past)
+    return _Serving(versions=known, packages=packages, past=past, routes=routes)
 
 
 def _hold_package(world: World, folder: Path, version: Deployed, *, verify: bool) -> None:
@@ -640,7 +642,7 @@ def _versions_of(world: World, serving: _Serving, run: str, only: int | None) ->
 def _whole_version(world: World, serving: _Serving, known: Deployed) -> Version:
     """A version with all its deployments, the oldest first."""
     rollouts = [
-        _rollout(deployment, events)
+        _rollout(deployment, events, serving.routes)
         for deployment, events in reversed(serving.past)
         if deployment.version == known.number
     ]
@@ -676,7 +678,7 @@ def _known_of(*versions: Version) -> str:
     )
 
 
-def _rollout(deployment: Deployment, events: Sequence[Event]) -> Rollout:
+def _rollout(deployment: Deployment, events: Sequence[Event], routes: Sequence[Route]) -> Rollout:
     latest = deployment.latest or {}
     verdict = latest.get("verdict")
     return Rollout(
@@ -687,7 +689,7 @@ def _rollout(deployment: Deployment, events: Sequence[Event]) -> Rollout:
         by=deployment.by,
         started=_time(deployment.started_us),
         ended=_time(deployment.ended_us) if deployment.ended_us is not None else None,
-        state=str(deployment.state),
+        state=state_of(deployment, routes),
         reason=deployment.reason,
         automation=str(deployment.automation),
         shares=tuple(deployment.plan.get("shares") or ()),
@@ -717,7 +719,10 @@ def _nothing(asked: _Asked) -> ConfigError:
     if not hint:
         versions = f"the versions are {listed(known)}" if known else "no version is registered yet"
         runs = listed([run[:8] for run in sorted(_runs(asked))])
-        hint = f"{versions}; the runs are {runs}"
+        hint = (
+            f"{versions}; the runs are {runs}; a caller's request id is not looked up:"
+            " give the `prediction_id` of the answer, or its header `X-Prediction-Id`"
+        )
     return ConfigError(
         f"`{word[:80]}` is no prediction, version, run, commit or data file of {world.project.name}",
         hint=hint,

@@ -41,11 +41,11 @@ class Gap:
 
 @dataclass(frozen=True, kw_only=True)
 class Used:
-    """A version that was registered or deployed; `run` is empty where nobody knows which made it."""
+    """A version that was registered or deployed, and whether a decision speaks of it."""
 
     version: int
-    run: str
     what: str
+    is_explained: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,17 +211,11 @@ def _decisions(facts: Facts) -> Iterator[Gap]:
             what, line = "it does not say why", _line(text, _NO_REASON)
             write = "the reason, while somebody still knows it"
             yield Gap(topic=Topic.DECISIONS, file=path, line=line, what=what, write=write)
-    pages = [text.casefold() for text in facts.decisions.values()]
     for used in facts.used:
-        if not any(_speaks_of(page, used) for page in pages):
+        if not used.is_explained:
             write = f'run `mlproj decide "Why version {used.version}" --why "..."`'
             what = f"{used.what}, and no decision says why"
             yield Gap(topic=Topic.DECISIONS, file="docs/decisions", line=0, what=what, write=write)
-
-
-def _speaks_of(page: str, used: Used) -> bool:
-    """Whether a page names the version (`version 1`, and not only `version 12`) or its run."""
-    return bool(used.run and used.run[:8] in page) or bool(re.search(rf"\bversion {used.version}\b", page))
 
 
 def _set_up(facts: Facts) -> Iterator[Gap]:

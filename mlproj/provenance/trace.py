@@ -212,12 +212,13 @@ class Approval:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A promise and what came of it."""
+    """A promise and what came of it. `by` is what measured it or does so; empty for training's evaluation."""
 
     target: str
     value: float | None
     low: float | None
     high: float | None
+    by: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

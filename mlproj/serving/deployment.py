@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -110,6 +110,12 @@ class Standing:
     deployments: Mapping[int, Deployment]
     versions: Mapping[int, Version]
     withdrawn: frozenset[int]
+
+
+def state_of(deployment: Deployment, routes: Iterable[Route]) -> str:
+    """The state as it is told: a live one whose version only waits for a rollback is `kept`."""
+    waits = any(route.role == KEPT and route.deployment == deployment.id for route in routes)
+    return KEPT if waits and deployment.state is State.LIVE else str(deployment.state)
 
 
 def when(at_us: int) -> str:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from mlproj.base.errors import ConfigError
-from mlproj.cli import render_runs
+from mlproj.cli import render_live, render_runs, render_trace
 from mlproj.decisions import store as notebook
 from mlproj.decisions.links import Links
 from mlproj.decisions.record import Decision
-from mlproj.flows import litter, regressions, runs
+from mlproj.flows import deploy, handover, litter, regressions, runs, trace
 from mlproj.flows.litter import Kind
 from mlproj.flows.past import Past
 from mlproj.flows.runs import Asked
@@ -248,3 +248,49 @@ def test_what_answered_is_kept_when_the_log_cannot_be_read(birds: Repository) ->
     assert [item.name for item in found.items if item.kind is Kind.VERSION] == ["version 1 (run aaaa0000)"]
     assert "cannot be read" in found.notes[0]
     assert one
+
+
+def test_handover_litter_and_runs_find_the_same_decisions(birds: Repository) -> None:
+    one = birds.run("aaaa", 1, GOOD, version=1)
+    # On the commit that the run was made from, and naming neither the run nor its version.
+    decision = Decision(title="Fewer birds", on=date(2026, 11, 2), commit=birds.git("rev-parse", "HEAD"))
+    elsewhere = Decision(title="Version 12 is better", on=date(2026, 11, 2))
+    notebook.add(birds.project.decisions, elsewhere)
+    birds.deploy(1, one)
+    birds.run("bbbb", 2, GOOD)
+
+    def unexplained() -> list[str]:
+        return [
+            gap.what for gap in handover.examine(birds.project).gaps if "no decision says why" in gap.what
+        ]
+
+    def lonely() -> list[str]:
+        return [item.name for item in litter.look(birds.project).items if item.kind is Kind.RUN]
+
+    assert lonely() == ["run aaaa0000 (version 1, live)"]
+    assert unexplained() == [
+        "run aaaa0000 was registered as version 1, and no decision says why",
+        "version 1 was deployed by tester, and no decision says why",
+    ]
+    notebook.add(birds.project.decisions, decision)
+    assert (lonely(), unexplained()) == ([], [])
+    row = runs.find(birds.project, Asked(), limit=9).rows[-1]
+    assert (row.run.run, row.decisions) == (one, ("Fewer birds",))
+
+
+def test_a_version_that_waits_for_a_rollback_is_not_called_live(
+    birds: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = birds.run("aaaa", 1, GOOD, version=1)
+    two = birds.run("bbbb", 2, GOOD, version=2)
+    birds.deploy(1, one)
+    birds.deploy(2, two, Mode.BLUE_GREEN)
+    found = deploy.overview(birds.project)
+    said = render_live.overview_json(found)["deployments"]
+    assert [(each["version"], each["state"]) for each in said] == [(2, "live"), (1, "kept")]
+    render_live.overview(found, last=None)
+    assert "full of version 1, by tester: kept for a rollback" in capsys.readouterr().out
+    traced = trace.trace(birds.project, "1", trace.Options())
+    assert [rollout.state for version in traced.versions for rollout in version.rollouts] == ["kept"]
+    render_trace.show(traced)
+    assert "; kept for a rollback" in " ".join(capsys.readouterr().out.replace("│", "").split())

@@ -170,13 +170,14 @@ def test_a_card_with_the_numbers_of_another_run_is_a_gap(tmp_path: Path) -> None
     )
 
 
-def test_a_version_needs_a_decision_that_names_it_or_its_run(tmp_path: Path) -> None:
-    used = (Used(version=1, run="0a1b2c3d4e5f6789", what="version 1 was deployed by tester"),)
-    other = {"docs/decisions/a.md": "# Deploy version 12\n\n## Why\n\nit is better\n"}
-    found = gaps(facts(tmp_path, decisions=other, used=used))
-    assert [gap.what for gap in found] == ["version 1 was deployed by tester, and no decision says why"]
-    for text in ("why Version 1 went out", "run: 0a1b2c3d4e5f"):
-        assert gaps(facts(tmp_path, decisions={"docs/decisions/a.md": text}, used=used)) == ()
+def test_a_version_of_which_no_decision_speaks_is_a_gap(tmp_path: Path) -> None:
+    used = [
+        Used(version=number, what=f"version {number} was deployed by tester", is_explained=number == 1)
+        for number in (1, 2)
+    ]
+    (gap,) = gaps(facts(tmp_path, used=used))
+    assert gap.what == "version 2 was deployed by tester, and no decision says why"
+    assert gap.write.startswith('run `mlproj decide "Why version 2"')
 
 
 def test_a_decision_without_a_reason_is_a_gap(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_before_the_first_data_it_says_when_they_came(root: Path, mlproj: Run) -
         ("2999-01-01", "`2999-01-01` has not come yet"),
         ("2026-13-01", "`2026-13-01` is not a date or time"),
         ("2026-03-10T", "`2026-03-10T` is not a date or time"),
-        ("0123456789", "`0123456789` is no time, and names no commit and no run of this repository"),
+        ("0123456789", "`0123456789` is no time, and names no commit, run or version of this repository"),
         ("--list", "Missing argument"),
     ],
 )

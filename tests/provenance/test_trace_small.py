@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from mlproj.base.errors import ConfigError
+from mlproj.cli import render_trace
 from mlproj.flows.trace import Options, trace
 from mlproj.project import Project
 from mlproj.provenance import snapshot
@@ -191,3 +192,21 @@ def test_outside_of_git_nothing_can_be_traced(tmp_path: Path) -> None:
 def test_another_project_that_is_none_is_refused(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="neither an mlproj repository nor the data folder of one"):
         traced(root, "v1", others=(tmp_path,))
+
+
+def test_a_request_id_is_refused_with_what_is_looked_up_instead(root: Path) -> None:
+    with pytest.raises(ConfigError, match="`order-17` is no prediction") as refused:
+        traced(root, "order-17")
+    assert "a caller's request id is not looked up: give the `prediction_id`" in refused.value.hint
+
+
+def test_the_two_commits_of_a_run_are_told_apart(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = traced(root, FIRST)
+    (origin,) = found.origins
+    assert origin.code is not None
+    assert origin.outcome is not None
+    assert origin.code.snapshot not in (None, origin.outcome)
+    render_trace.show(found)
+    shown = " ".join(capsys.readouterr().out.replace("│", "").split())
+    assert f"(its outcome, commit {origin.outcome[:12]})" in shown
+    assert f"code as training began: commit {origin.code.snapshot}" in shown

@@ -129,6 +129,11 @@ def test_an_answer_is_followed_to_its_rows_its_code_and_the_people(traced: Trace
         ("Test User", "owner", True)
     ]
     assert [each["why"] for each in origin["decisions"]] == ["the same bird is in the table twice"]
+    # What is promised of software is measured of the package, by a load, and not by training.
+    by = {each["target"].split()[0]: (each["by"], each["value"] is not None) for each in origin["targets"]}
+    assert by["latency_p95_ms"] == ("the load on its package", True)
+    assert by["f1"] == ("", True)
+    assert by["hours_saved"] == ("people, once the model is in use", False)
     (version,) = origin["versions"]
     assert [rollout["mode"] for rollout in version["rollouts"]] == ["full"]
     (heard,) = found["prediction"]["feedback"]
