@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from mlproj.catalog import datasheet
 from mlproj.decisions import store
 from mlproj.decisions.record import Decision
-from tests.hooks.started import hook, lines, loaded
+from tests.hooks.started import HOOKS, hook, lines, loaded
 from tests.support import REPOSITORY, fenced, made_once
 
 DVC_YAML = """\
@@ -171,6 +172,9 @@ def test_a_lock_that_read_other_raw_data_is_refused(work: Path) -> None:
     done = hook("dvc_lock", "dvc.lock", cwd=work)
     assert lines(done.stdout) == ["data/raw/t.csv.dvc:1"]
     assert "stage `ingest` read other data: run `dvc repro ingest`" in done.stdout
+    (work / "hooks").mkdir()
+    (work / "hooks" / "run").touch()
+    assert "run `hooks/run dvc repro ingest`" in hook("dvc_lock", "dvc.lock", cwd=work).stdout
 
 
 def test_what_has_never_run_or_is_filled_in_by_dvc_is_not_judged(work: Path) -> None:
@@ -210,6 +214,20 @@ def test_changed_raw_data_are_refused_and_said_how_to_add_instead(work: Path) ->
     assert lines(done.stdout) == [f"{name}:2"]
     assert "such as `data/raw/t-2.csv`" in done.stdout
     assert "SKIP=raw-data" in done.stdout
+
+
+def test_the_way_back_works_in_a_shell_with_nothing_activated(work: Path) -> None:
+    (work / "hooks").mkdir()
+    shutil.copy(HOOKS / "run", work / "hooks" / "run")
+    (work / "mlproj.toml").write_text(f'python = "{sys.executable}"\n', encoding="utf-8")
+    (work / "data/raw/t.csv").write_text("a,b\n3,4\n", encoding="utf-8")
+    command = [sys.executable, "-m", "dvc", "add", "--quiet", "data/raw/t.csv"]
+    subprocess.run(command, cwd=work, check=True)
+    git(work, "add", "--all")
+    said = hook("raw_data", "data/raw/t.csv.dvc", cwd=work).stdout
+    for command in re.findall(r"`((?:git|hooks/run dvc) checkout .*?)`", said):
+        subprocess.run(["sh", "-c", command], cwd=work, env={**os.environ, "PATH": os.defpath}, check=True)
+    assert (work / "data/raw/t.csv").read_text(encoding="utf-8") == "a,b\n1,2\n"
 
 
 def test_adding_moving_describing_and_deleting_raw_data_passes(work: Path) -> None:

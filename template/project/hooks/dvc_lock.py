@@ -16,7 +16,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+
+TYPE_CHECKING = False  # as a type checker sees it: `typing` itself would cost a twentieth of the start
+if TYPE_CHECKING:
+    from typing import Any
 
 try:
     import yaml
@@ -76,13 +79,13 @@ def problems(folder: Path, whole: bool) -> Iterator[Problem]:
     if not lock.is_file() or not pipeline.is_file():
         return
     stages, locked = mapping(read(pipeline), "stages"), mapping(read(lock), "stages")
-    kept = tracked() if whole else set()
     run = claimed(lock, locked) if whole else set()
+    kept = tracked() if run else set()
     for name, stage in stages.items():
         ran = locked.get(name)
         if not isinstance(stage, dict) or not isinstance(ran, dict) or not is_plain(stage):
             continue
-        again = f"run `dvc repro {name}` and add `{lock}`, or take the change back"
+        again = f"run {repro(name)} and add `{lock}`, or take the change back"
         for what in unlike(stage, ran):
             yield (
                 pipeline,
@@ -100,10 +103,11 @@ def claimed(lock: Path, locked: dict[str, Any]) -> set[str]:
 
     Where none differs, as in CI, those that the lock itself does not show to be out of date.
     """
-    before = mapping(parse_yaml(git("show", f"HEAD:./{lock.as_posix()}")), "stages")
-    changed = {name for name, ran in locked.items() if before.get(name) != ran}
-    if changed:
-        return changed
+    before = git("show", f"HEAD:./{lock.as_posix()}")
+    if before != lock.read_text(encoding="utf-8"):
+        stages = mapping(parse_yaml(before), "stages")
+        if changed := {name for name, ran in locked.items() if stages.get(name) != ran}:
+            return changed
     made = {
         out["path"]: out.get("md5")
         for ran in locked.values()
@@ -177,7 +181,7 @@ def parameters(name: str, ran: dict[str, Any], place: Path) -> Iterator[Problem]
                     path,
                     line,
                     f"`{key}` is not what stage `{name}` was run with: add `{path}` as it was then, "
-                    f"or run `dvc repro {name}`",
+                    f"or run {repro(name)}",
                 )
 
 
@@ -219,12 +223,17 @@ def digests(name: str, ran: dict[str, Any], place: Path, kept: set[str]) -> Iter
                     path,
                     1,
                     f"this is not what stage `{name}` {did}: add it as it was then, "
-                    f"or run `dvc repro {name}`",
+                    f"or run {repro(name)}",
                 )
         elif kind == "deps" and pointer.is_file():
             outs = read(pointer).get("outs") or [{}]
             if outs[0].get("md5") != each["md5"]:
-                yield pointer, 1, f"stage `{name}` read other data: run `dvc repro {name}`"
+                yield pointer, 1, f"stage `{name}` read other data: run {repro(name)}"
+
+
+def repro(name: str) -> str:
+    runner = "hooks/run " if Path("hooks/run").is_file() else ""
+    return f"`{runner}dvc repro {name}`"
 
 
 def tracked() -> set[str]:

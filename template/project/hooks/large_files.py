@@ -22,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--limit-kb", type=int, default=LIMIT_KB)
     parser.add_argument("files", nargs="*", type=Path)
     args = parser.parse_args(argv)
+    runner = "hooks/run " if Path("hooks/run").is_file() else ""
     found = False
     for path in args.files:
         if path.name in LOCK_FILES or not path.is_file():
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             found = True
             print(
                 f"{path}: {size_kb:,.0f} KB is more than git should hold ({args.limit_kb:,} KB); "
-                f"run `git rm --cached '{path}'`, then `dvc add '{path}'`"
+                f"run `git rm --cached '{path}'`, then `{runner}dvc add '{path}'`"
             )
     return int(found)
 

@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 # Machine-written, one value a line, after a dash in a list. Storage with versions has an etag instead.
 DIGEST = re.compile(r"^[\s-]*(md5|etag):\s*(\S+)", re.MULTILINE)
@@ -77,7 +77,8 @@ def refusal(name: str, new: bytes) -> str:
     other = path.with_name(f"{path.stem}-2{path.suffix}")
     back = f"`git checkout HEAD -- '{name}'`"
     if name.endswith(".dvc"):
-        back += f", then `dvc checkout '{name}'`"
+        runner = "hooks/run " if Path("hooks/run").is_file() else ""
+        back += f", then `{runner}dvc checkout '{name}'`"
     return (
         f"{name}:{line}: raw data are never changed, and `{data}` is not what it was; "
         f"go back with {back}, and keep the new data under a name of their own, such as `{other}`. "
