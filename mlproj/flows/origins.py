@@ -326,20 +326,37 @@ def _tell_missing(world: World, stages: tuple[Stage, ...], found: Mapping[str, F
         made = next((stage.name for stage in stages if file.path in stage.writes), None)
         where = f"; {file.remark}" if file.remark else ""
         asked = file.kept is Kept.NOT_ASKED
+        nowhere = f"{'whole ' if 'damaged' in file.remark else ''}neither in the cache nor on the remote"
         known = f"stage `{made}` made it, and would make it again" if made else "nothing here makes it"
         if asked:
             said = "is missing from the cache, and the remote was not asked"
             hint = "run `mlproj trace` with `--remote` to ask"
         elif _is_in_work_tree(world, file):
-            said, known = "is in the work tree only, neither in the cache nor on the remote", ""
-            hint = f"run `dvc commit {made}`" if made else f"run `dvc add {file.path}`, then `dvc push`"
+            said, known = f"is in the work tree only, {nowhere}", ""
+            add = f"`dvc commit {made}`" if made else f"`dvc add {file.path}`"
+            hint = world.objects.once_cleared(file, f"{add} and `dvc push`")
         else:
-            said, hint = "is lost: it is neither in the cache nor on the remote", ""
+            said, hint = f"is lost: it is {nowhere}", ""
+            if "damaged" in file.remark:
+                hint = world.objects.once_cleared(file, "`make sync_data_up` where the file still is")
         world.broken(Link.OBJECT, f"`{file.path}` (MD5 {file.md5}) {said}{where}", known=known, hint=hint)
-    only_here = [file for file in found.values() if file.kept is Kept.HERE and file.remark]
+    _tell_damaged(world, [file for file in found.values() if file.kept.is_kept and "damaged" in file.remark])
+    only_here = [
+        file
+        for file in found.values()
+        if file.kept is Kept.HERE and file.remark and "damaged" not in file.remark
+    ]
     if only_here:
         count = plural(len(only_here), "object of the run is", "objects of the run are")
         world.note(f"{count} in the cache here and not on the remote: {_PUSH}")
+
+
+def _tell_damaged(world: World, damaged: Iterable[File]) -> None:
+    """What one store has whole, and the other damaged: in the way for DVC, which looks at names only."""
+    for file in damaged:
+        then = "`dvc fetch --all-tags`" if file.kept is Kept.REMOTE else "`dvc push --all-tags`"
+        hint = world.objects.once_cleared(file, then)
+        world.note(f"`{file.path}` (MD5 {file.md5}) is whole {file.kept}, but {file.remark}: {hint}")
 
 
 def _is_in_work_tree(world: World, file: File) -> bool:

@@ -284,7 +284,9 @@ def _tell(world: World, wrong: list[File], said: str) -> None:
                 Link.OBJECT,
                 f"`{file.path}` (MD5 {file.md5}) cannot be had: {objects.why_missing(file)}",
                 known="no stage makes it",
-                hint="run `make sync_data_up` where the file still is, which is `dvc push`",
+                hint=objects.once_cleared(
+                    file, "`make sync_data_up` where the file still is, which is `dvc push`"
+                ),
             )
 
 

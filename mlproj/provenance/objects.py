@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import hashlib
 import json
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -129,23 +130,51 @@ class Objects:
         store = self.remote.folder if self.remote else None
         if store is None or file.md5 is None or self._in(store, file.md5, file.size).is_there:
             return ()
-        inside = [(each, place_of(store, each)) for each in self._entries(store, file.md5)]
-        damaged = [place for each, place in inside if not self._whole(place, each, None).is_there]
-        return tuple(place for place in (place_of(store, file.md5), *damaged) if place.exists())
+        places = (place_of(store, file.md5), *self._damaged(store, file.md5))
+        return tuple(place for place in places if place.exists())
+
+    def damaged_here(self, file: File) -> tuple[Path, ...]:
+        """What has to go from the cache before `dvc fetch` or `dvc add` mends it."""
+        if file.md5 is None:
+            return ()
+        own = place_of(self.cache, file.md5)
+        is_folder = file.md5.endswith(_FOLDER)
+        lacks = not self._whole(own, file.md5, None if is_folder else file.size).is_there
+        places = ([own] if lacks else []) + self._damaged(self.cache, file.md5)
+        return tuple(place for place in places if place.exists())
+
+    def once_cleared(self, file: File, then: str) -> str:
+        """A hint: `then`, once what is damaged is deleted, in the cache and on a remote that is a folder."""
+        bad = (*self.damaged_here(file), *self.in_the_way(file))
+        return (
+            f"run `rm {shlex.join(map(str, bad))}`, which DVC takes for whole, then {then}"
+            if bad
+            else f"run {then}"
+        )
+
+    def _damaged(self, store: Path, md5: str) -> list[Path]:
+        """Of the files of a folder, those that are not whole in a store."""
+        inside = [(each, place_of(store, each)) for each in self._entries(store, md5)]
+        return [place for each, place in inside if not self._whole(place, each, None).is_there]
 
     def _look(self, md5: str, size: int | None) -> File:
         here = self._in(self.cache, md5, size)
         there = self._on_remote(md5, size)
         if here.is_there:
             kept = Kept.BOTH if there.is_there else Kept.HERE
-            remark = "" if there.is_there is not False else "not on the remote"
-        elif there.is_there:
-            kept, remark = Kept.REMOTE, here.remark
-        elif there.is_there is None:
-            kept, remark = Kept.NOT_ASKED, here.remark
-        else:
-            kept, remark = Kept.LOST, here.remark or there.remark
-        return File(path="", md5=md5, kept=kept, remark=remark)
+            remark = ""
+            if there.is_there is False:
+                damaged = self.remote is not None and there.remark
+                remark = f"on the remote {there.remark}" if damaged else "not on the remote"
+            return File(path="", md5=md5, kept=kept, remark=remark)
+        cached = f"in the cache {here.remark}" if here.remark else ""
+        if there.is_there:
+            return File(path="", md5=md5, kept=Kept.REMOTE, remark=cached)
+        if there.is_there is None:
+            return File(path="", md5=md5, kept=Kept.NOT_ASKED, remark=cached)
+        stored = f"on the remote {there.remark}" if self.remote is not None and there.remark else there.remark
+        remark = "; ".join(filter(None, (cached, stored)))
+        return File(path="", md5=md5, kept=Kept.LOST, remark=remark)
 
     def _on_remote(self, md5: str, size: int | None) -> _Found:
         if self.remote is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,36 @@ def test_the_two_commits_of_a_run_are_told_apart(root: Path, capsys: pytest.Capt
     shown = " ".join(capsys.readouterr().out.replace("│", "").split())
     assert f"(its outcome, commit {origin.outcome[:12]})" in shown
     assert f"code as training began: commit {origin.code.snapshot}" in shown
+
+
+@pytest.mark.parametrize(
+    ("damaged", "kept", "says"),
+    [
+        (("cache",), Kept.REMOTE, "is whole on the remote, but in the cache the object is damaged"),
+        (("remote",), Kept.HERE, "is whole here, but on the remote the object is damaged"),
+        (("cache", "remote"), Kept.LOST, "whole neither in the cache nor on the remote; in the cache the"),
+    ],
+)
+def test_a_damaged_object_is_said_of_the_store_that_has_it(
+    root: Path, damaged: tuple[str, ...], kept: Kept, says: str
+) -> None:
+    stores = {"cache": root / ".dvc" / "cache", "remote": root.parent / "remote"}
+    shutil.copytree(stores["cache"], stores["remote"])
+    write(
+        root, ".dvc/config", f"[core]\n    remote = far\n['remote \"far\"']\n    url = {stores['remote']}\n"
+    )
+    digest = md5(b"1,2\n")
+    places = [stores[name] / "files" / "md5" / digest[:2] / digest[2:] for name in damaged]
+    for place in places:
+        place.write_bytes(b"1,3\n")  # of the same size, so that only reading it tells
+    found = traced(root, FIRST, verify=True)
+    assert found.origins[0].files["raw.csv"].kept is kept
+    (told,) = [
+        *found.notes,
+        *(f"{each.said} {each.hint}" for each in found.breaks if each.link is Link.OBJECT),
+    ]
+    assert says in told
+    assert f"run `rm {' '.join(map(str, places))}`, which DVC takes for whole, then `" in told
+    # Without one that is whole nothing mends it; with it, DVC copies it over once the other is gone.
+    mends = {Kept.REMOTE: "dvc fetch", Kept.HERE: "dvc push", Kept.LOST: "make sync_data_up"}
+    assert mends[kept] in told.rpartition("then ")[2]
