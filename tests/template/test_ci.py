@@ -51,6 +51,13 @@ def github_steps(workflow: Path, job: str, values: Mapping[str, str]) -> Iterato
             yield Step(filled(step["run"]), {name: filled(value) for name, value in env.items()})
 
 
+def gitlab_steps(pipeline: Path, job: str) -> Iterator[Step]:
+    """The commands of a job, those before every job first."""
+    said = read(pipeline)
+    for command in [*said["default"]["before_script"], *said[job]["script"]]:
+        yield Step(command, said["variables"])
+
+
 @pytest.fixture(scope="module")
 def findings(shared_data: Path) -> dict[str, Any]:
     return infer(shared_data / "penguins_raw.csv", "Species").to_json()
@@ -111,7 +118,7 @@ def pushed(
 
 
 class Runner:
-    """A machine with a fresh checkout, the project's environment on PATH, and nothing of ours but what is said."""
+    """A machine with a fresh checkout and the environment on PATH; nothing of ours but what is said."""
 
     def __init__(self, origin: Rendered, place: Path) -> None:
         self.root, self.place = place / "penguins", place
@@ -195,13 +202,53 @@ def test_the_commands_of_the_pipeline_job_pull_run_compare_and_annotate(
     done = runner.run(gates)
     assert done.returncode == 3, done.stdout + done.stderr
     (one,) = [line for line in done.stdout.splitlines() if "title=scoping gate questions" in line]
-    assert re.match(r"::error file=docs/scoping\.md,line=\d+,title=scoping gate questions::\d+ questions", one)
+    assert re.match(r"::error file=docs/scoping\.md,line=\d+,title=scoping gate questions::\d+ quest", one)
 
-    # GitLab's is another shell script with the same words in it.
-    block = next(line for line in read(runner.root / GITLAB)["pipeline"]["script"] if "metrics_diff" in line)
-    done = runner.run(Step(block, {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", "BIN": ""}))
-    assert done.returncode == 0, done.stderr
-    assert table(runner.root / "metrics.md")[2:] == rows
+    # GitLab's own commands; the others are the same, word for word.
+    diff, gates = list(gitlab_steps(runner.root / GITLAB, "pipeline"))[-2:]
+    request = {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main"}
+    for step, env, code in (
+        (diff, {}, 0),
+        (diff, request, 0),
+        (gates, {}, 0),
+        (gates, {"MLPROJ": "mlproj"}, 3),
+    ):
+        (runner.root / "metrics.md").unlink(missing_ok=True)
+        done = runner.run(Step(step.command, {**step.env, **env}))
+        assert done.returncode == code, done.stdout + done.stderr
+        assert (runner.root / "metrics.md").exists() is (env == request)
+        if env == request:
+            assert table(runner.root / "metrics.md")[2:] == rows
+
+
+@pytest.mark.parametrize(
+    ("manager", "storage"), [("uv", "s3"), ("conda", "gcs"), ("pixi", "azure"), ("none", "ssh")]
+)
+def test_gitlab_runs_what_github_runs_word_for_word_but_for_a_few(
+    tmp_path: Path, findings: dict[str, Any], manager: str, storage: str
+) -> None:
+    words = {"env_manager": manager, "storage": storage, "storage_url": STORAGES[storage]}
+    github = render(tmp_path / "one" / "penguins", findings, ci="github", **words) / GITHUB
+    gitlab = render(tmp_path / "two" / "penguins", findings, ci="gitlab", **words) / GITLAB
+    shared = {step["run"] for job in read(github)["jobs"].values() for step in job["steps"] if "run" in step}
+    steps = [step for job in ("check", "pipeline") for step in gitlab_steps(gitlab, job)]
+    own = list(dict.fromkeys(step.command for step in steps if step.command not in shared))
+    for command in own:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+
+    *others, diff, gates = own
+    assert "make metrics_diff" in diff, "run in a test of its own"
+    assert "mlproj check" in gates, "and so is this"
+    if manager in ("conda", "pixi"):
+        assert others.pop(0).startswith("apt-get update && apt-get install ")
+    if storage == "ssh":
+        key = tmp_path / "key"
+        key.write_text("key\n", encoding="utf-8")
+        env = {**os.environ, "HOME": str(tmp_path), "SSH_KEY": str(key)}
+        subprocess.run(["bash", "-e", "-c", others.pop(0)], env=env, check=True)
+        assert (tmp_path / ".ssh" / "id_ed25519").stat().st_mode & 0o777 == 0o600
+    # Where GitHub writes the credential in the same command.
+    assert others == (["make sync_data_down"] if storage in ("gcs", "ssh") else [])
 
 
 def table(path: Path) -> list[list[str]]:

@@ -7,14 +7,13 @@ import hashlib
 import json
 import random
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from tests.template.rendered import MakeProject, Rendered, begin, render
+from tests.template.rendered import Rendered
 
 pytestmark = pytest.mark.slow
 

@@ -24,7 +24,8 @@ run: 0a1b2c3d4e5f
 
 ## Why
 
-They were written after the [species](../data.md) was known, as [the numbers](../../reports/metrics.json) show.
+They were written after the [species](../data.md) was known,
+as [the numbers](../../reports/metrics.json) show.
 """
 PAGES = (
     "index",
