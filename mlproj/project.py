@@ -99,6 +99,17 @@ class Project:
         return find_python(self.root, self.python_named, os.environ)
 
     @property
+    def python_because(self) -> str:
+        """Why `python` is the one it is, as the end of a sentence."""
+        if any(path.is_file() for path in _own(self.root)):
+            return "it is in the repository"
+        if self.python_named:
+            return f'`{self.root / MARKER}` says `python = "{self.python_named}"`'
+        if _active(os.environ) is not None:
+            return f"its environment is active and `{MARKER}` names none"
+        return f"mlproj runs in it, no environment is active, and `{MARKER}` names none"
+
+    @property
     def bin(self) -> Path:
         """The folder of the project's programs, to be put first in PATH."""
         return self.python.parent

@@ -14,7 +14,6 @@ from mlproj.base.errors import MissingToolError, ToolError
 
 _HINTS = {
     "git": "install git from https://git-scm.com/downloads, then run the command again",
-    "dvc": "run `mlproj doctor` to see which environment lacks it",
 }
 _GRACE_S = 10.0
 

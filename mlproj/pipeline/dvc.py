@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mlproj.base import process
-from mlproj.base.errors import ToolError
+from mlproj.base.errors import MissingToolError, ToolError
 from mlproj.pipeline import stages
 from mlproj.pipeline.stages import Freshness, Pipeline, StageStatus
-from mlproj.project import Project
+from mlproj.project import MARKER, Project
 
 _QUIET = {"DVC_NO_ANALYTICS": "true", "DVC_CHECK_UPDATE": "false"}
 # What DVC says after every run, whatever happened: mlproj says itself what to do next.
@@ -33,7 +35,7 @@ def repro(project: Project, targets: Sequence[str], *, env: Mapping[str, str]) -
         *targets,
         cwd=project.root,
         env={**_QUIET, "PYTHONUNBUFFERED": "1", **env},
-        path_first=project.bin,
+        path_first=_programs(project),
         shows=lambda line: _CHATTER.match(line) is None,
     )
 
@@ -43,8 +45,9 @@ def push(project: Project, paths: Sequence[str]) -> str:
 
     Raises MissingToolError if the project's environment has no DVC.
     """
+    programs = _programs(project)
     done = process.run(
-        "dvc", "push", "--quiet", *paths, cwd=project.root, env=_QUIET, path_first=project.bin, check=False
+        "dvc", "push", "--quiet", *paths, cwd=project.root, env=_QUIET, path_first=programs, check=False
     )
     lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
     if done.returncode == 0:
@@ -54,8 +57,9 @@ def push(project: Project, paths: Sequence[str]) -> str:
 
 def status(project: Project, pipeline: Pipeline) -> tuple[StageStatus, ...]:
     """What DVC itself says is fresh; slower than `pipeline.status`, but it understands everything."""
+    programs = _programs(project)
     done = process.run(
-        "dvc", "status", "--json", cwd=project.root, env=_QUIET, path_first=project.bin, check=False
+        "dvc", "status", "--json", cwd=project.root, env=_QUIET, path_first=programs, check=False
     )
     try:
         said: Mapping[str, Any] = json.loads(done.stdout or "{}")
@@ -77,6 +81,19 @@ def status(project: Project, pipeline: Pipeline) -> tuple[StageStatus, ...]:
         )
         for stage in pipeline.stages
     )
+
+
+def _programs(project: Project) -> Path:
+    """The folder of the project's programs. Raises MissingToolError if DVC is neither there nor on PATH."""
+    folder = project.bin
+    if shutil.which("dvc", path=process.environment(None, folder)["PATH"]) is None:
+        raise MissingToolError(
+            f"`{project.python}` has no DVC, and there is none on PATH; "
+            f"it is the project's interpreter because {project.python_because}",
+            hint="run `mlproj doctor`: it lists what is missing and what installs it; "
+            f"another interpreter is named in `{MARKER}`, by `python` below `[project]`",
+        )
+    return folder
 
 
 def _freshness(name: str, said: Mapping[str, Any], locked: Iterable[str]) -> Freshness:
