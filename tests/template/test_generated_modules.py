@@ -123,6 +123,39 @@ def test_a_misspelt_key_of_params_is_said_to_be_missing(
     assert "Traceback" not in answer
 
 
+ONNX = """\
+import json, sys
+from pathlib import Path
+import numpy as np, pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from example.deployment import convert, engines
+
+names = ["od280/od315", "c d", "1e"]
+table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=names)
+target = np.where(table["od280/od315"] > table["1e"], "yes", "no")
+model = make_pipeline(ColumnTransformer([("all", StandardScaler(), names)]), LogisticRegression())
+model.fit(table, target)
+inputs = [{"name": name, "kind": "number"} for name in names]
+path = Path(sys.argv[1]) / "onnx" / "model.onnx"
+convert.to_onnx(model, inputs, path)
+engine = engines.Onnx(path, {"inputs": inputs, "outputs": {"classes": list(model.classes_)}})
+labels, shares = engine.predict({name: table[name].tolist() for name in reversed(names)})
+print(json.dumps([
+    labels == model.predict(table).tolist(), float(abs(np.array(shares) - model.predict_proba(table)).max())
+]))
+"""
+
+
+@pytest.mark.slow
+def test_a_graph_gets_each_column_whatever_its_name(example: Rendered, tmp_path: Path) -> None:
+    is_same, difference = ask(example, ONNX, str(tmp_path))
+    assert is_same
+    assert difference < 1e-5
+
+
 FRONT_MATTERS = [
     "---\ntargets: # set in May ---\n  ml: [{metric: f1, at_least: 5e-1, class: No}]\n---\nProse\n---\n",
     "--- \r\ntargets:\r\n  ml: [{metric: f1, at_least: 0.5, class: No}]\r\n...  \r\nProse\r\n",
