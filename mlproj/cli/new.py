@@ -85,7 +85,7 @@ def new(
     """
     from mlproj.cli import render
     from mlproj.flows.adopt import Wishes
-    from mlproj.flows.new import Table, create
+    from mlproj.flows.new import Table, create, surroundings
     from mlproj.scaffold.answers import Answers
 
     asks = not defaults and not dry_run and sys.stdin.isatty()
@@ -150,10 +150,13 @@ def new(
         answers = Answers.from_words(words)
     except ConfigError as error:
         raise _placed(error, {key: file for key, file in defaulted.files.items() if not typed[key]}) from None
+    folder = Path.cwd() / answers.project_name
+    if said := surroundings(folder):
+        render.warning(said)
     if asks:
         answers = Answers.from_words(_asked(words))
     made = create(
-        Path.cwd() / answers.project_name,
+        folder,
         answers,
         table=table,
         interpreter=found,
@@ -169,7 +172,7 @@ def _house(config: Path | None) -> House:
 
     found = house.load(config)
     for warning in found.warnings:
-        render.talk(f"{render.style('warning', 'yellow', sys.stderr)}: {warning}")
+        render.warning(warning)
     return found
 
 

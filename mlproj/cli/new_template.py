@@ -35,6 +35,7 @@ def generate(
     """Fetch, show, ask, make."""
     from mlproj.cli import render
     from mlproj.flows import template as flow
+    from mlproj.flows.new import surroundings
     from mlproj.scaffold import names
 
     asks = not defaults and sys.stdin.isatty()
@@ -44,6 +45,8 @@ def generate(
         raise ConfigError(
             "`--replay` takes the answers of last time", hint="leave `--answer` and `--defaults` out"
         )
+    if said := surroundings(folder):
+        render.warning(said)
     fetched = flow.fetched(source, folder, checkout=checkout, directory=directory, say=render.talk)
     with fetched as template:
         _show(template)

@@ -51,6 +51,10 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def warning(text: str) -> None:
+    talk(f"{style('warning', 'yellow', sys.stderr)}: {text}")
+
+
 def error(problem: MlprojError) -> None:
     talk(f"{style('error', 'red', sys.stderr)}: {problem.message}")
     if problem.hint:

@@ -17,7 +17,7 @@ from typing import Any
 from mlproj import __version__
 from mlproj.base import clock, files, git, process
 from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError, nearest
-from mlproj.project import Project
+from mlproj.project import Project, locate
 from mlproj.scaffold import copier, environment, lock
 from mlproj.scaffold.answers import Answers, Inputs
 
@@ -174,6 +174,20 @@ def must_be_free(folder: Path) -> None:
         )
     if not folder.parent.is_dir():
         raise ConfigError(f"`{folder.parent}` is not a folder")
+
+
+def surroundings(folder: Path) -> str:
+    """What follows from the git repository that `folder` would lie in; empty where there is none."""
+    outer = git.toplevel(folder.parent)
+    if outer is None:
+        return ""
+    what = "mlproj project" if locate(folder.parent) else "git repository"
+    said = f"`{folder.name}` will be a git repository of its own inside the {what} `{outer}`"
+    if git.git(folder.parent, "check-ignore", "--quiet", f"{folder}/", check=False).returncode == 0:
+        return f"{said}, which ignores it"
+    return (
+        f"{said}, which cannot keep its files: add `{folder.name}/` to its .gitignore, or make it elsewhere"
+    )
 
 
 @contextlib.contextmanager

@@ -111,6 +111,29 @@ def test_a_dry_run_shows_the_tree_and_touches_nothing(mlproj: Run, table: Path, 
     assert names(tmp_path) == []
 
 
+def test_inside_another_repository_it_is_said_what_follows_and_made_all_the_same(
+    mlproj: Run, tmp_path: Path
+) -> None:
+    outer = tmp_path / "outer"
+    (outer / "work").mkdir(parents=True)
+    git(outer, "init", "--quiet")
+    shown = ("new", "v", "--bare", "--defaults", "--env-manager", "none", "--dry-run")
+    inside = "warning: `v` will be a git repository of its own inside the"
+    done = mlproj(*shown, cwd=outer / "work")
+    assert f"{inside} git repository `{outer}`, which cannot keep its files" in done.stderr
+    (outer / "mlproj.toml").touch()
+    done = mlproj(*shown[:-1], cwd=outer / "work")
+    assert done.returncode == 0, done.stderr
+    assert f"{inside} mlproj project `{outer}`" in done.stderr.splitlines()[0]
+    git(outer, "add", "--all")
+    kept = git(outer, "ls-files", "--stage").splitlines()
+    assert [line[:6] for line in kept if "work/v" in line] == ["160000"], "a commit's id, no file"
+
+    (outer / ".gitignore").write_text("v/\n")
+    assert f"`{outer}`, which ignores it" in mlproj(*shown, cwd=outer).stderr
+    assert "warning" not in mlproj(*shown, cwd=tmp_path).stderr
+
+
 def test_a_manager_that_is_not_installed_still_gets_its_files(mlproj: Run, tmp_path: Path) -> None:
     if shutil.which("pixi"):
         pytest.skip("pixi is installed here")

@@ -183,6 +183,13 @@ def test_nothing_of_a_template_runs_before_somebody_agreed(
     assert told.exists() or kind is Kind.COPIER
 
 
+def test_inside_another_repository_it_is_said_first(tmp_path: Path, work: Path, mlproj: Run) -> None:
+    source = cookiecutter(tmp_path / "theirs")
+    git(work, "init", "--quiet")
+    done = mlproj("new", "alpha", "--template", source, "--dry-run", cwd=work)
+    assert f"inside the git repository `{work}`" in done.stderr.splitlines()[0]
+
+
 def test_a_person_is_asked_and_answers_the_templates_own_questions(tmp_path: Path, work: Path) -> None:
     source = cookiecutter(tmp_path / "theirs")
     words = ["new", "alpha", "--template", str(source)]
