@@ -174,17 +174,21 @@ def prepare(world: World, found: Recipe, tree: Path, aside: Path, say: Callable[
     files.write_bytes(tree / LOCK, lock or b"")
     planned = rebuild.plan(found.locked, _frozen(root, found.commit), history.names(root, found.commit))
     assert planned is not None  # the recipe was read from it
-    python = _python(world, found, say)
+    project = Project.load(tree)
+    python = _python(world, found, project, say)
     if python is None:
         return None
-    project = dataclasses.replace(Project.load(tree), python_named=str(python))
+    project = dataclasses.replace(project, python_named=str(python))
     inputs = _bring(world, project, planned, found, aside, say)
     return None if inputs is None else Built(project=project, planned=planned, inputs=inputs, recorded=aside)
 
 
-def _python(world: World, found: Recipe, say: Callable[[str], None]) -> Path | None:
-    """The interpreter of the run's environment; where that is not managed, the one that is named."""
+def _python(world: World, found: Recipe, then: Project, say: Callable[[str], None]) -> Path | None:
+    """The interpreter of the run's environment; where that is managed neither now nor `then`, the one that
+    is named."""
     project, environment = world.project, found.manifest.get("environment") or {}
+    if project.env_manager == "none":
+        project = dataclasses.replace(project, env_manager=then.env_manager)
     wanted = Wanted(
         lock=environment.get("lock"),
         lock_sha256=environment.get("lock_sha256"),

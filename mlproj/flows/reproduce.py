@@ -361,7 +361,7 @@ def _kept(project: Project, found: Reproduction, *, is_clone: bool) -> Reproduct
 
 def _tracked(project: Project, found: Reproduction) -> Reproduction:
     try:
-        row = mlflow.log_reproduction(project, as_json(found))
+        row = _logged(project, found)
     except MlprojError as error:
         note = f"no row was written to the MLflow store: {error.message}"
         return dataclasses.replace(found, notes=(*found.notes, note))
@@ -369,3 +369,16 @@ def _tracked(project: Project, found: Reproduction) -> Reproduction:
         note = f"the MLflow store `{project.relative(project.store)}` is gone, so no row was written to it"
         return dataclasses.replace(found, notes=(*found.notes, note))
     return dataclasses.replace(found, tracked=row)
+
+
+def _logged(project: Project, found: Reproduction) -> str | None:
+    """By the project's own MLflow; where its environment is gone, by that of the run."""
+    try:
+        return mlflow.log_reproduction(project, as_json(found))
+    except MlprojError:
+        if found.environment is None:
+            raise
+        built = dataclasses.replace(project, python_named=found.environment.python)
+        if built.python == project.python:
+            raise
+        return mlflow.log_reproduction(built, as_json(found))

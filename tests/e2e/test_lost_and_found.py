@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
 
 from tests.e2e.conftest import Tool
 from tests.e2e.serving.conftest import Live, free_port
@@ -191,10 +192,21 @@ def test_the_first_run_survives_when_all_but_the_data_folder_and_the_remotes_is_
     assert any("MLflow store `mlflow.db` is gone" in note for note in found["notes"])
 
 
-def test_a_run_of_untracked_files_is_rebuilt_when_only_the_remotes_are_left(
-    place: Place, mlproj: Run, tool: Tool, tmp_path: Path
+def give_to_uv(root: Path) -> None:
+    """Let uv make the environment: a `.venv` of what the lock file says."""
+    edit(root / "mlproj.toml", 'env_manager = "none"', 'env_manager = "uv"')
+    edit(root / "mlproj.toml", "python = ", "# python = ")
+    uv, release = find_uv_bin(), f"3.{sys.version_info.minor}"
+    install = [uv, "pip", "install", "--quiet", "--python", ".venv", "--requirement", "requirements.lock"]
+    for words in ([uv, "venv", "--quiet", "--python", release], install):
+        subprocess.run(words, cwd=root, check=True, timeout=300)
+
+
+def test_a_run_of_untracked_files_is_rebuilt_in_uv_s_environment_when_only_the_remotes_are_left(
+    place: Place, mlproj: Run, tool: Tool, tmp_path: Path, isolate: Path
 ) -> None:
     root = place.root
+    give_to_uv(root)
     (root / "penguins" / "weights.py").write_text("MINE = {'learning_rate': 0.07}\n", encoding="utf-8")
     train = root / "penguins" / "modeling" / "train.py"
     edit(train, "from penguins import config, tracking\n", "from penguins import config, tracking, weights\n")
@@ -225,7 +237,10 @@ def test_a_run_of_untracked_files_is_rebuilt_when_only_the_remotes_are_left(
     assert found["level"]["number"] == 1, found["rungs"]
     assert found["predictions"]["differ"] == 0
     assert all(each["recorded"] == each["rebuilt"] for each in [*found["inputs"], *found["data"]])
-    assert found["environment"]["grade"] == "exact"
+    # From the lock file of then, since neither that `.venv` nor the repository around it is left.
+    (built,) = (isolate / ".cache" / "mlproj" / "environments").glob("*/bin/python")
+    assert (found["environment"]["grade"], found["environment"]["python"]) == ("exact", str(built))
+    assert "building the environment of that version from `requirements.lock`" in done.stderr
     assert "**Reproduced: same" in Path(found["report"]).read_text(encoding="utf-8")
     assert not list((tmp_path / "empty").iterdir())
 
@@ -334,6 +349,8 @@ def test_an_object_that_is_lost_here_and_damaged_there_is_named(place: Place, ml
     assert f"`{RAW}` (MD5 {md5_of(place.root, RAW)})" in lost["said"]
     assert "in the cache it is not there" in lost["said"]
     assert "on the remote `storage` the object is damaged: its digest differs" in lost["said"]
+    # DVC would not push over it, since it looks at names only.
+    assert f"`rm {there}`, which DVC takes for whole, then `make sync_data_up`" in lost["hint"]
 
 
 def test_a_snapshot_that_was_not_pushed_is_named(place: Place, mlproj: Run, tmp_path: Path) -> None:
