@@ -145,22 +145,30 @@ class TestAThousandAnswers:
         assert "the one deployed (on this machine)" in done.stdout
         assert "environment: exact" in done.stdout
 
-    def test_a_drill_replays_a_sample_and_keeps_how_often_drills_succeed(self, copy: Answered) -> None:
-        done = run_mlproj("drill", "--sample", "20", "--seed", "1", cwd=copy.root, env=copy.env)
+    def test_a_drill_replays_a_sample_rebuilds_a_run_and_keeps_how_often_drills_succeed(
+        self, copy: Answered
+    ) -> None:
+        words = ("drill", "--sample", "20", "--reproduce")
+        done = run_mlproj(*words, "--seed", "1", cwd=copy.root, env=copy.env)
         assert done.returncode == 0, done.stderr
         assert "20 of 20 predictions agreed: 20 identical" in done.stdout
+        assert f"run {copy.run[:8]}: same learned parameters" in done.stdout
         assert "1 of 1 drill passed (100.0%)" in done.stdout
         _lose_objects(copy)
         # As after a crash in the middle of a line.
         with (copy.home / "drills.jsonl").open("a", encoding="utf-8") as stream:
             stream.write('{"at": "2026-\n')
-        done = run_mlproj("drill", "--sample", "20", "--json", cwd=copy.root, env=copy.env)
+        done = run_mlproj(*words, "--json", cwd=copy.root, env=copy.env)
         assert done.returncode == 3, done.stderr
         said = json.loads(done.stdout)
         assert (said["drills"], said["passed"], said["rate"]) == (2, 1, 0.5)
         failed = said["past"][1]
         assert (failed["asked"], failed["agreed"], failed["passes"]) == (20, 0, False)
         assert "is neither in DVC's cache nor on the remote" in failed["lacks"][0]
+        before, after = (each["rebuilt"] for each in said["past"])
+        assert (before["run"], before["is_reproduced"]) == (copy.run, True)
+        assert (after["run"], after["is_reproduced"], after["level"]) == (copy.run, False, None)
+        assert any("penguins_raw.csv" in lack for lack in after["lacks"])
         shown = run_mlproj("drill", "--list", cwd=copy.root, env=copy.env)
         assert (shown.returncode, "1 of 2 drills passed (50.0%)" in shown.stdout) == (0, True)
 
