@@ -25,26 +25,31 @@ def run(
     path_first: Path | None = None,
     stdin: str | None = None,
     check: bool = True,
+    patience_s: float | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and keep what it said.
 
     `env` is added to this process's own; `path_first` is put before PATH, so that the programs of an
     environment are found without activating it. Raises MissingToolError if there is no such program, and
-    ToolError if it fails and `check` is true.
+    ToolError if it fails and `check` is true, or takes longer than `patience_s` seconds.
     """
     environ = environment(env, path_first)
     argv = [_resolve(str(command[0]), environ), *map(str, command[1:])]
-    done = subprocess.run(
-        argv,
-        cwd=cwd,
-        env=environ,
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            argv,
+            cwd=cwd,
+            env=environ,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=patience_s,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(f"`{command[0]}` did not end within {patience_s:g} s") from None
     if check and done.returncode != 0:
         raise failure(command, done.returncode, done.stdout + done.stderr)
     return done

@@ -13,7 +13,7 @@ from mlproj.base.errors import ConfigError, MissingToolError
 from mlproj.pipeline import stages
 from mlproj.project import Project, locate
 from mlproj.provenance import travel
-from mlproj.provenance.things import listed
+from mlproj.provenance.things import listed, plural
 from mlproj.scaffold import environment
 
 
@@ -113,11 +113,26 @@ def _snapshots(project: Project) -> Iterator[Finding]:
         said = f"`git push` to `{listed(found.lacking)}` leaves the snapshots of runs behind"
         yield Finding(name="snapshots", is_fine=False, said=said, hint=hint)
     elif found.remotes:
-        said = f"`git push` to `{listed(found.remotes)}` brings the snapshots of runs along"
-        yield Finding(name="snapshots", is_fine=True, said=said)
+        for name in found.remotes:
+            yield _arrived(project, name)
     else:
         said = "no remote to push the snapshots of runs to; `mlproj stage` sees to it once there is one"
         yield Finding(name="snapshots", is_fine=True, said=said, needed=False)
+
+
+def _arrived(project: Project, remote: str) -> Finding:
+    """Whether they have got there: a push that names a branch leaves them behind."""
+    said = f"`git push` to `{remote}` brings the snapshots of runs along"
+    found = travel.arrived(project.root, remote)
+    if found is None:
+        said += "; whether it has those that are kept here could not be asked without waiting"
+        return Finding(name="snapshots", is_fine=True, said=said)
+    if not found.lacking:
+        said += f", and it has all of those kept here ({found.runs})" if found.runs else ""
+        return Finding(name="snapshots", is_fine=True, said=said)
+    said = f"`{remote}` has {found.there} of the {plural(found.runs, 'run')} kept here as they are now"
+    hint = f"run `git push {remote}`, which names no branch: one that does leaves the snapshots behind"
+    return Finding(name="snapshots", is_fine=False, said=said, hint=hint, needed=False)
 
 
 def _hooks(project: Project) -> Finding:

@@ -140,9 +140,12 @@ def _storage(project: Project, evidence: Evidence) -> Iterator[Gap]:
         if unpushed != "0":
             what = f"{plural(int(unpushed), 'commit is', 'commits are')} not pushed"
             yield _kept(".git/config", what, "run `git push`")
-        if travel.look(root).lacking:
+        travels = travel.look(root)
+        if travels.lacking:
             what = "a push does not take the snapshots of runs with it"
             yield _kept(".git/config", what, "run `mlproj doctor`, which says how to mend it")
+        else:
+            yield from _left_behind(root, travels.remotes)
     if git.is_dirty(root):
         what = "the work tree has changes that are in no commit"
         yield _kept(".", what, "commit them, or throw them away")
@@ -153,6 +156,15 @@ def _storage(project: Project, evidence: Evidence) -> Iterator[Gap]:
         names = listed([f"`{file.path}`" for file in here])
         what = f"{names} {'is' if len(here) == 1 else 'are'} in the cache of this machine only"
         yield _kept("dvc.lock", what, "run `make sync_data_up`, which is `dvc push`")
+
+
+def _left_behind(root: Path, remotes: tuple[str, ...]) -> Iterator[Gap]:
+    """Runs that none of the remotes which answer has as they are here."""
+    asked = [(name, found) for name in remotes if (found := travel.arrived(root, name)) is not None]
+    if asked and all(found.lacking for _, found in asked):
+        name, found = min(asked, key=lambda each: each[1].lacking)
+        what = f"{found.lacking} of the {plural(found.runs, 'run')} kept here are not on `{name}`"
+        yield _kept(".git/config", what, f"run `git push {name}`, which names no branch")
 
 
 def _remote(root: Path, remote: Remote | None) -> Iterator[Gap]:

@@ -262,7 +262,10 @@ def _keep_outcome(project: Project) -> None:
 def _let_travel(project: Project, say: Callable[[str], None]) -> None:
     """Snapshots are worth little on one machine: from now on a plain `git push` brings them along."""
     for name in travel.set_up(project.root) if git.toplevel(project.root) else ():
-        say(f"a plain `git push` to `{name}` brings the snapshots of runs along from now on")
+        say(
+            f"a plain `git push` to `{name}` brings the snapshots of runs along from now on;"
+            " one that names a branch does not"
+        )
 
 
 def _registrar(project: Project, phase: Phase) -> AbstractContextManager[Registrar | None]:

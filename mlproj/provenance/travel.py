@@ -6,11 +6,13 @@ any. (An `includeIf` that waits for a URL would do, but sends GitPython, and wit
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlproj.base import git
+from mlproj.base import git, process
+from mlproj.base.errors import ToolError
 from mlproj.provenance.snapshot import FETCHED, REFS, STARTED
 
 _RUNS = (
@@ -21,6 +23,7 @@ _RUNS = (
 )
 # Not into the place of our own: a fetch that prunes would delete what has not been pushed yet.
 _FETCH = f"+{REFS}/*:{FETCHED}/*"
+_PATIENCE_S = 3.0
 # What a plain `git push` would do, as a refspec: once a remote names any, git looks at nothing else.
 _AS_BEFORE = {"": "HEAD", "simple": "HEAD", "current": "HEAD", "matching": ":"}
 
@@ -60,6 +63,39 @@ def set_up(root: Path) -> tuple[str, ...]:
         if _FETCH not in _all(root, f"remote.{name}.fetch"):
             git.git(root, "config", "--local", "--add", f"remote.{name}.fetch", _FETCH)
     return found.lacking
+
+
+@dataclass(frozen=True, kw_only=True)
+class Arrived:
+    """How many of the runs kept here a remote has as they are here."""
+
+    runs: int
+    there: int
+
+    @property
+    def lacking(self) -> int:
+        return self.runs - self.there
+
+
+def arrived(root: Path, remote: str, *, patience_s: float = _PATIENCE_S) -> Arrived | None:
+    """What has got to a remote; None where it does not answer in time, or not without asking somebody."""
+    said = git.output(root, "for-each-ref", "--format=%(objectname)%09%(refname)", REFS).splitlines()
+    kept = {line for line in said if not line.partition(f"{REFS}/")[2].startswith(STARTED)}
+    if not kept:
+        return Arrived(runs=0, there=0)
+    ssh = os.environ.get("GIT_SSH_COMMAND") or "".join(_all(root, "core.sshCommand")[-1:]) or "ssh"
+    quiet = {
+        "GIT_TERMINAL_PROMPT": "0",
+        "GIT_ASKPASS": "true",
+        "GCM_INTERACTIVE": "never",
+        "GIT_SSH_COMMAND": f"{ssh} -oBatchMode=yes -oConnectTimeout={patience_s:.0f}",
+    }
+    asked = ("git", "ls-remote", "--quiet", remote, f"{REFS}/*")
+    try:
+        there = process.run(*asked, cwd=root, env=quiet, patience_s=patience_s).stdout.splitlines()
+    except ToolError:
+        return None
+    return Arrived(runs=len(kept), there=len(kept.intersection(there)))
 
 
 def by_name(remote: str) -> str:

@@ -78,6 +78,10 @@ def test_it_lists_what_is_missing_until_nothing_is(
         ["push", "-q", "-u", "origin", "main"],
     ):
         subprocess.run(["git", *line], cwd=project, check=True, capture_output=True)
+    # Such a push names its branch, and leaves the snapshots behind.
+    gaps = json.loads(mlproj("handover", "--json", cwd=project).stdout)["gaps"]
+    assert "run `git push origin`, which names no branch" in [gap["write"] for gap in gaps]
+    subprocess.run(["git", "push", "-q", "origin"], cwd=project, check=True)
     found = json.loads(mlproj("handover", "--json", cwd=project).stdout)
     # Only what the deployment phase would still fill in.
     assert [gap["write"] for gap in found["gaps"]] == ["run `mlproj stage deployment`, which fills it"]

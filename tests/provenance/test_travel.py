@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import git as gitpython
@@ -153,3 +154,25 @@ def test_where_git_is_told_to_push_otherwise_nothing_is_changed_and_it_is_said(
     found = travel.look(tmp_path / "work")
     assert found.lacking == ("origin",)
     assert "`push.default` is `nothing`" in found.hindered
+
+
+def test_what_has_got_to_a_remote_is_asked_of_the_remote(work: Path, hub: Path) -> None:
+    joined(work, hub)
+    git(work, "push", "-q", "-u", "origin", "main")  # which names a branch, and brings nothing else
+    assert travel.arrived(work, "origin") == travel.Arrived(runs=1, there=0)
+    git(work, "push", "-q", "origin")
+    assert travel.arrived(work, "origin") == travel.Arrived(runs=1, there=1)
+    snapshot.keep(work, RUN, committed(work, "more.py"))  # kept anew since
+    assert travel.arrived(work, "origin") == travel.Arrived(runs=1, there=0)
+
+
+def test_a_remote_that_does_not_answer_is_not_waited_for(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(work, "remote", "add", "gone", str(tmp_path / "gone.git"))
+    assert travel.arrived(work, "gone") is None
+    monkeypatch.setenv("GIT_SSH_COMMAND", "sleep 2; :")
+    git(work, "remote", "add", "slow", "ssh://nobody@localhost/slow.git")
+    began = time.monotonic()
+    assert travel.arrived(work, "slow", patience_s=0.6) is None
+    assert time.monotonic() - began < 30
