@@ -125,7 +125,9 @@ def _past(past: Past, state: str) -> None:
     line(f"  {made.id}  {made.mode} of version {made.version}, by {made.by}: {word}")
     for event in past.events:
         by = f" ({event.by})" if event.by != "mlproj" else ""
-        line(f"       {when(event.at_us)}  {event.kind}: {event.said}{by}")
+        # The moment to the microsecond is for whoever reads the log again.
+        said = event.said.partition(" ready at ")[0] + " ready" if event.kind == "worker" else event.said
+        line(f"       {when(event.at_us)}  {event.kind}: {said}{by}")
     if made.latest and made.state == "running":
         line(f"       latest look: {made.latest.get('verdict')}: {made.latest.get('reason')}")
         for check in made.latest.get("checks") or ():
