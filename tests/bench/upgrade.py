@@ -1,15 +1,18 @@
-"""An upgrade of a generated repository, next to `copier update` with the same change of the same template.
+"""An upgrade of a generated repository, next to `copier update` and `cruft update` with the same change.
 
     make bench                        beside the other measurements
     python -m tests.bench upgrade     this one
 
 The user has edited two files and added a stage; the template changes five others, renames one, adds one and
 appends a stage where the user did. Each turn is on a copy of its own. Copier wants its template in a git
-repository with tags; what it leaves in conflict is in the last column, as its exit code says nothing of it.
+repository with tags. Cruft gets the same files, made already, as a Cookiecutter template, so that it has
+nothing to render; uv installs it, and where it cannot, cruft is left out. What each leaves in conflict is
+said below its figures, as the exit codes of these two say nothing of it.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -18,6 +21,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from uv import find_uv_bin
 
 import mlproj as package
 from mlproj.scaffold.copier import template_dir
@@ -40,7 +45,9 @@ def run(scratch: Path) -> None:
     _git(template, "init", "--quiet")
     _tagged(template, "0.1.0")
     ours, theirs = _generated(place, template)
-    for root in (ours, theirs):
+    cruft = installed_cruft(place)
+    crufts = _made_by_cruft(cruft, place, theirs) if cruft else None
+    for root in (ours, theirs, *([crufts] if crufts else [])):
         _edited_by_the_user(root)
     _changed_by_the_template(template)
     _tagged(template, "0.2.0")
@@ -54,6 +61,14 @@ def run(scratch: Path) -> None:
             dict(os.environ),
         ),
     }
+    if cruft and crufts:
+        _copied(template, place / "second" / "bench")
+        _filled(place / "cookiecutter", place / "second" / "bench")
+        commands["cruft update, without rendering"] = (
+            [cruft, "update", "--skip-apply-ask"],
+            crufts,
+            dict(os.environ),
+        )
     figures: dict[str, list[float]] = {name: [] for name in commands}
     left: dict[str, str] = {}
     for turn in range(_TURNS):
@@ -84,24 +99,61 @@ def _generated(place: Path, template: Path) -> tuple[Path, Path]:
     subprocess.run(
         [sys.executable, "-m", "mlproj", "new", "bench", *words], cwd=place, check=True, capture_output=True
     )
-    subprocess.run(
-        [
-            *(str(Path(sys.executable).parent / "copier"), "copy", "--defaults", "--quiet"),
-            *(
-                "--data",
-                "project_name=bench",
-                "--data",
-                "env_manager=none",
-                f"git+file://{template}",
-                str(theirs),
-            ),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    _copied(template, theirs)
     _git(theirs, "init", "--quiet")
     _commit(theirs, "generated")
     return ours, theirs
+
+
+def _copied(template: Path, root: Path) -> None:
+    data = ("--data", "project_name=bench", "--data", "env_manager=none")
+    copier = str(Path(sys.executable).parent / "copier")
+    command = [copier, "copy", "--defaults", "--quiet", *data, f"git+file://{template}", str(root)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def installed_cruft(place: Path) -> str | None:
+    """The program, in an environment of its own; None where it cannot be installed."""
+    environment = place / "cruft-environment"
+    python = environment / "bin/python"
+    try:
+        for words in (
+            ["venv", "--quiet", str(environment)],
+            ["pip", "install", "--quiet", "--python", str(python), "cruft", "setuptools<81"],
+        ):
+            subprocess.run([find_uv_bin(), *words], cwd=place, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        print(f"cruft is left out: {error.stderr.strip().splitlines()[-1:]}", flush=True)
+        return None
+    return str(environment / "bin/cruft")
+
+
+def _made_by_cruft(cruft: str, place: Path, made: Path) -> Path:
+    """The same project as cruft makes it of the files of `made`."""
+    template = place / "cookiecutter"
+    template.mkdir()
+    # Nothing in them is Cookiecutter's to fill in, and a workflow of GitHub has braces as well.
+    settings = {"name": "bench", "_copy_without_render": ["*"]}
+    (template / "cookiecutter.json").write_text(json.dumps(settings), encoding="utf-8")
+    _git(template, "init", "--quiet")
+    _filled(template, made)
+    out = place / "cruft"
+    out.mkdir()
+    command = [cruft, "create", f"file://{template}", "--no-input"]
+    subprocess.run(command, cwd=out, check=True, capture_output=True)
+    root = out / "bench"
+    _git(root, "init", "--quiet")
+    _commit(root, "generated")
+    return root
+
+
+def _filled(template: Path, made: Path) -> None:
+    """Make the files of a project the template's."""
+    project = template / "{{cookiecutter.name}}"
+    shutil.rmtree(project, ignore_errors=True)
+    shutil.copytree(made, project, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    _git(template, "add", "--all", "--force")
+    _commit(template, "the template")
 
 
 def _edited_by_the_user(root: Path) -> None:
@@ -133,9 +185,8 @@ def _installed(place: Path, template: Path, version: str) -> dict[str, str]:
 
 def _left(root: Path) -> str:
     """What the tool left in conflict, and whether the user's edit of the renamed file is in the work tree."""
-    conflicts = sorted(
-        {line[3:] for line in _git(root, "status", "--porcelain").splitlines() if "U" in line[:2]}
-    )
+    changed = _git(root, "status", "--porcelain", "--untracked-files=all").splitlines()
+    conflicts = sorted({line[3:] for line in changed if "U" in line[:2] or line.endswith(".rej")})
     kept = any("# ours" in path.read_text(encoding="utf-8") for path in (root / "hooks").glob("*_files.py"))
     return f"in conflict: {', '.join(conflicts) or 'nothing'}; edits lost: {'none' if kept else 'one'}"
 

@@ -19,10 +19,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from uv import find_uv_bin
-
 from mlproj.scaffold.copier import template_dir
-from tests.bench.upgrade import _commit, _git, _installed, _tagged
+from tests.bench.upgrade import _commit, _git, _installed, _tagged, installed_cruft
 
 _LINES = 30
 _NAME = "bench"
@@ -187,20 +185,13 @@ def _copiers(place: Path, table: list[Scenario]) -> Column:
 
 def _crufts(place: Path, table: list[Scenario]) -> Column | None:
     place.mkdir()
-    environment, template = place / "environment", place / "template"
-    try:
-        _run([find_uv_bin(), "venv", "--quiet", str(environment)], place)
-        python = str(environment / "bin/python")
-        _run(
-            [find_uv_bin(), "pip", "install", "--quiet", "--python", python, "cruft", "setuptools<81"], place
-        )
-    except subprocess.CalledProcessError as error:
-        print(f"cruft is left out: {error.stderr.strip().splitlines()[-1:]}", flush=True)
+    template = place / "template"
+    cruft = installed_cruft(place)
+    if cruft is None:
         return None
     project = template / "{{cookiecutter.name}}"
     project.mkdir(parents=True)
     (template / "cookiecutter.json").write_text(f'{{"name": "{_NAME}"}}\n', encoding="utf-8")
-    cruft = str(environment / "bin/cruft")
     _put(project, table, "before")
     _git(template, "init", "--quiet")
     _commit(template, "one")
