@@ -13,7 +13,6 @@ from mlproj.cli import tables
 
 if TYPE_CHECKING:
     from mlproj.flows.adopt import Found
-    from mlproj.flows.new import Table
 
 _DEFAULTS_HELP = "Ask nothing: take the guesses and the defaults, and go on without being told to."
 _PHASE_HELP = "The phase of a stage of your `dvc.yaml`: scoping, data, modeling, deployment. May be repeated."
@@ -25,18 +24,18 @@ def adopt(
     *,
     phase: Annotated[list[str] | None, typer.Option(metavar="STAGE=PHASE", help=_PHASE_HELP)] = None,
     data: Annotated[Path | None, typer.Option(help=_DATA_HELP)] = None,
-    target: Annotated[str | None, typer.Option(help=tables.TARGET_HELP)] = None,
-    delimiter: Annotated[str | None, typer.Option(help=tables.DELIMITER_HELP)] = None,
-    encoding: Annotated[str | None, typer.Option(help=tables.ENCODING_HELP)] = None,
-    task: Annotated[str | None, typer.Option(help=tables.TASK_HELP)] = None,
-    missing: Annotated[list[str] | None, typer.Option(help=tables.MISSING_HELP)] = None,
-    keep: Annotated[list[str] | None, typer.Option(help=tables.KEEP_HELP)] = None,
+    target: tables.Target = None,
+    delimiter: tables.Delimiter = None,
+    encoding: tables.Encoding = None,
+    task: tables.Task = None,
+    missing: tables.Missing = None,
+    keep: tables.Keep = None,
     name: Annotated[str, typer.Option(help="Name of the project; else what it calls itself.")] = "",
     module: Annotated[str, typer.Option(help="Name of its Python package; else the one that is there.")] = "",
     description: Annotated[str, typer.Option(help="What it is, in a sentence.")] = "",
-    author: Annotated[str, typer.Option(help="You or your organisation; else what git says.")] = "",
-    python: Annotated[str, typer.Option(help="Python version: 3.11, 3.12 or 3.13.")] = "",
-    env_manager: Annotated[str, typer.Option(help="uv, venv, conda, pixi, poetry or none.")] = "",
+    author: tables.Author = "",
+    python: tables.Python = "",
+    env_manager: tables.EnvManager = "",
     interpreter: Annotated[
         Path | None, typer.Option(help="The Python that runs its code, unless that is in `.venv`.")
     ] = None,
@@ -58,18 +57,13 @@ def adopt(
     from mlproj.flows import adopt as flow
     from mlproj.scaffold import environment
 
-    if data is None and (target or delimiter or encoding or task or missing or keep):
-        raise ConfigError(
-            "`--target` and the other options about a table need `--data`",
-            hint="name the table: `--data FILE --target COLUMN`",
-        )
+    about = (target, delimiter, encoding, task, missing, keep)
+    tables.need_data(data, about)
     asks = not defaults and not dry_run and not as_json and sys.stdin.isatty()
     found = flow.look(path.absolute())
     if not as_json:
         render_adopt.found(found)
-    table = None
-    if data is not None:
-        table = _table(data, target, delimiter, encoding, task, missing, keep, asks=asks)
+    table = tables.told(data, *about, asks=asks) if data is not None else None
     ran_by = environment.interpreter(interpreter) if interpreter else None
     wishes = flow.Wishes(
         words={
@@ -98,30 +92,6 @@ def adopt(
         render.as_json(render_adopt.as_json(made, is_dry_run=dry_run))
     else:
         render_adopt.done(made, is_dry_run=dry_run)
-
-
-def _table(
-    data: Path,
-    target: str | None,
-    delimiter: str | None,
-    encoding: str | None,
-    task: str | None,
-    missing: list[str] | None,
-    keep: list[str] | None,
-    *,
-    asks: bool,
-) -> Table:
-    from mlproj.flows.new import Table
-
-    return Table(
-        path=data,
-        target=target or tables.ask_target(data, delimiter, encoding, asks=asks),
-        delimiter=delimiter,
-        encoding=encoding,
-        task=task,
-        missing=tuple(missing or ()),
-        keep=tuple(keep or ()),
-    )
 
 
 def _phases(found: Found, words: list[str] | tuple[str, ...], *, asks: bool, guesses: bool) -> dict[str, str]:

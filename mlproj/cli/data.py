@@ -26,12 +26,12 @@ _JSON_HELP = "For a script; docs/reference/json.md has the keys."
 def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=tables.DATA_HELP)],
     *,
-    target: Annotated[str | None, typer.Option(help=tables.TARGET_HELP)] = None,
-    delimiter: Annotated[str | None, typer.Option(help=tables.DELIMITER_HELP)] = None,
-    encoding: Annotated[str | None, typer.Option(help=tables.ENCODING_HELP)] = None,
-    task: Annotated[str | None, typer.Option(help=tables.TASK_HELP)] = None,
-    missing: Annotated[list[str] | None, typer.Option(help=tables.MISSING_HELP)] = None,
-    keep: Annotated[list[str] | None, typer.Option(help=tables.KEEP_HELP)] = None,
+    target: tables.Target = None,
+    delimiter: tables.Delimiter = None,
+    encoding: tables.Encoding = None,
+    task: tables.Task = None,
+    missing: tables.Missing = None,
+    keep: tables.Keep = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help=_OVERWRITE_HELP)] = False,
 ) -> None:
     """Take a table in: infer its columns, and fit the pipeline and the documents to it.
@@ -40,19 +40,11 @@ def add(
     """
     from mlproj.cli import render
     from mlproj.flows.data import add as add_table
-    from mlproj.flows.new import Table
     from mlproj.project import Project
 
     project = Project.find()
-    table = Table(
-        path=file,
-        target=target or tables.ask_target(file, delimiter, encoding, asks=sys.stdin.isatty()),
-        delimiter=delimiter,
-        encoding=encoding,
-        task=task,
-        missing=tuple(missing or ()),
-        keep=tuple(keep or ()),
-    )
+    about = (target, delimiter, encoding, task, missing, keep)
+    table = tables.told(file, *about, asks=sys.stdin.isatty())
     added = add_table(project, table, overwrite=overwrite, say=render.talk)
     render.line(f"{added.raw} is under DVC")
     tables.show(added.findings)

@@ -36,18 +36,18 @@ def new(
     data: Annotated[
         Path | None, typer.Option(help=f"{tables.DATA_HELP} Without it, a simulated example.")
     ] = None,
-    target: Annotated[str | None, typer.Option(help=tables.TARGET_HELP)] = None,
-    delimiter: Annotated[str | None, typer.Option(help=tables.DELIMITER_HELP)] = None,
-    encoding: Annotated[str | None, typer.Option(help=tables.ENCODING_HELP)] = None,
-    task: Annotated[str | None, typer.Option(help=tables.TASK_HELP)] = None,
-    missing: Annotated[list[str] | None, typer.Option(help=tables.MISSING_HELP)] = None,
-    keep: Annotated[list[str] | None, typer.Option(help=tables.KEEP_HELP)] = None,
+    target: tables.Target = None,
+    delimiter: tables.Delimiter = None,
+    encoding: tables.Encoding = None,
+    task: tables.Task = None,
+    missing: tables.Missing = None,
+    keep: tables.Keep = None,
     module: Annotated[str, typer.Option(help="Name of the Python package; else from NAME.")] = "",
     description: Annotated[str, typer.Option(help="What the project is, in a sentence.")] = "",
-    author: Annotated[str, typer.Option(help="You or your organisation; else what git says.")] = "",
+    author: tables.Author = "",
     license: Annotated[str, typer.Option(help="MIT, BSD-3-Clause, Apache-2.0 or none.")] = "",
-    python: Annotated[str, typer.Option(help="Python version: 3.11, 3.12 or 3.13.")] = "",
-    env_manager: Annotated[str, typer.Option(help="uv, venv, conda, pixi, poetry or none.")] = "",
+    python: tables.Python = "",
+    env_manager: tables.EnvManager = "",
     interpreter: Annotated[
         Path | None, typer.Option(help="The Python to use with `--env-manager none`; else the active one.")
     ] = None,
@@ -85,15 +85,12 @@ def new(
     """
     from mlproj.cli import render
     from mlproj.flows.adopt import Wishes
-    from mlproj.flows.new import Table, create, surroundings
+    from mlproj.flows.new import create, surroundings
     from mlproj.scaffold.answers import Answers
 
     asks = not defaults and not dry_run and sys.stdin.isatty()
-    if data is None and (target or delimiter or encoding or task or missing or keep):
-        raise ConfigError(
-            "`--target` and the other options about a table need `--data`",
-            hint="name the table: `--data FILE --target COLUMN`",
-        )
+    about = (target, delimiter, encoding, task, missing, keep)
+    tables.need_data(data, about)
     words = {
         "project_name": name,
         "module_name": module,
@@ -111,17 +108,7 @@ def new(
     defaulted = _house(config)
     house = defaulted.defaults
     source = (house.get("template") or _OWN) if template is None else template
-    table = None
-    if data is not None:
-        table = Table(
-            path=data,
-            target=target or tables.ask_target(data, delimiter, encoding, asks=asks),
-            delimiter=delimiter,
-            encoding=encoding,
-            task=task,
-            missing=tuple(missing or ()),
-            keep=tuple(keep or ()),
-        )
+    table = tables.told(data, *about, asks=asks) if data is not None else None
     if source != _OWN:
         from mlproj.cli import new_template
 

@@ -1,23 +1,38 @@
-"""What commands that take a table share: options about it, questions, and what was found in it."""
+"""What commands that make a repository or take a table share: options, questions, findings shown."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlproj.base.errors import ConfigError
 
+if TYPE_CHECKING:
+    from mlproj.flows.new import Table
+
 DATA_HELP = "Your table: CSV, TSV, Parquet or JSON lines."
-TARGET_HELP = "The column to predict."
-DELIMITER_HELP = "What separates the table's fields; else guessed."
-ENCODING_HELP = "How the table's text is encoded; else guessed."
-TASK_HELP = "binary, multiclass or regression; else inferred from the target."
-MISSING_HELP = "A further spelling that means missing, such as `unknown`. May be given again."
-KEEP_HELP = "A column to keep as a feature whatever is suspected of it. May be given again."
+
+Target = Annotated[str | None, typer.Option(help="The column to predict.")]
+Delimiter = Annotated[str | None, typer.Option(help="What separates the table's fields; else guessed.")]
+Encoding = Annotated[str | None, typer.Option(help="How the table's text is encoded; else guessed.")]
+Task = Annotated[
+    str | None, typer.Option(help="binary, multiclass or regression; else inferred from the target.")
+]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(help="A further spelling that means missing, such as `unknown`. May be given again."),
+]
+Keep = Annotated[
+    list[str] | None,
+    typer.Option(help="A column to keep as a feature whatever is suspected of it. May be given again."),
+]
+Author = Annotated[str, typer.Option(help="You or your organisation; else what git says.")]
+Python = Annotated[str, typer.Option(help="Python version: 3.11, 3.12 or 3.13.")]
+EnvManager = Annotated[str, typer.Option(help="uv, venv, conda, pixi, poetry or none.")]
 
 _COLUMNS_SHOWN = 12
 _NOTES_SHOWN = 12
@@ -41,7 +56,41 @@ def author() -> str:
     return identity[0] if identity else ""
 
 
-def ask_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:
+def need_data(data: Path | None, about: Iterable[object]) -> None:
+    """Raises ConfigError where something is said about a table and no table is named."""
+    if data is None and any(about):
+        raise ConfigError(
+            "`--target` and the other options about a table need `--data`",
+            hint="name the table: `--data FILE --target COLUMN`",
+        )
+
+
+def told(
+    data: Path,
+    target: str | None,
+    delimiter: str | None,
+    encoding: str | None,
+    task: str | None,
+    missing: Sequence[str] | None,
+    keep: Sequence[str] | None,
+    *,
+    asks: bool,
+) -> Table:
+    """The table as the options, or a person, say it is."""
+    from mlproj.flows.new import Table
+
+    return Table(
+        path=data,
+        target=target or _asked_target(data, delimiter, encoding, asks=asks),
+        delimiter=delimiter,
+        encoding=encoding,
+        task=task,
+        missing=tuple(missing or ()),
+        keep=tuple(keep or ()),
+    )
+
+
+def _asked_target(data: Path, delimiter: str | None, encoding: str | None, *, asks: bool) -> str:
     """The column to predict, as a person says it; raises ConfigError naming the columns where none can."""
     from mlproj.flows.new import columns
 
