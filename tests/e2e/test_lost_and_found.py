@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from uv import find_uv_bin
 
 from tests.e2e.conftest import Tool
 from tests.e2e.serving.conftest import Live, free_port
@@ -192,21 +191,12 @@ def test_the_first_run_survives_when_all_but_the_data_folder_and_the_remotes_is_
     assert any("MLflow store `mlflow.db` is gone" in note for note in found["notes"])
 
 
-def give_to_uv(root: Path) -> None:
-    """Let uv make the environment: a `.venv` of what the lock file says."""
-    edit(root / "mlproj.toml", 'env_manager = "none"', 'env_manager = "uv"')
-    edit(root / "mlproj.toml", "python = ", "# python = ")
-    uv, release = find_uv_bin(), f"3.{sys.version_info.minor}"
-    install = [uv, "pip", "install", "--quiet", "--python", ".venv", "--requirement", "requirements.lock"]
-    for words in ([uv, "venv", "--quiet", "--python", release], install):
-        subprocess.run(words, cwd=root, check=True, timeout=300)
-
-
 def test_a_run_of_untracked_files_is_rebuilt_in_uv_s_environment_when_only_the_remotes_are_left(
     place: Place, mlproj: Run, tool: Tool, tmp_path: Path, isolate: Path
 ) -> None:
     root = place.root
-    give_to_uv(root)
+    # From now on uv makes the environment, here and in the run's snapshot; at the last commit nobody does.
+    edit(root / "mlproj.toml", 'env_manager = "none"', 'env_manager = "uv"')
     (root / "penguins" / "weights.py").write_text("MINE = {'learning_rate': 0.07}\n", encoding="utf-8")
     train = root / "penguins" / "modeling" / "train.py"
     edit(train, "from penguins import config, tracking\n", "from penguins import config, tracking, weights\n")
@@ -237,7 +227,7 @@ def test_a_run_of_untracked_files_is_rebuilt_in_uv_s_environment_when_only_the_r
     assert found["level"]["number"] == 1, found["rungs"]
     assert found["predictions"]["differ"] == 0
     assert all(each["recorded"] == each["rebuilt"] for each in [*found["inputs"], *found["data"]])
-    # From the lock file of then, since neither that `.venv` nor the repository around it is left.
+    # From the lock file of then, and not the interpreter that is named.
     (built,) = (isolate / ".cache" / "mlproj" / "environments").glob("*/bin/python")
     assert (found["environment"]["grade"], found["environment"]["python"]) == ("exact", str(built))
     assert "building the environment of that version from `requirements.lock`" in done.stderr
