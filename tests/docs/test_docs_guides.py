@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,25 @@ from tests.docs.test_docs_reference import shape
 from tests.support import REPOSITORY, fenced
 
 GUIDES = REPOSITORY / "docs" / "guides"
+
+# Those about what was done before, whose commands name runs, days and files that no reader has.
+PAST = (
+    "trace-a-prediction.md",
+    "replay-a-prediction.md",
+    "find-past-work.md",
+    "compare-runs.md",
+    "data-of-a-past-day.md",
+)
+# What builds environments or trains once more, which other tests do for real, and what needs another project.
+NOT_FOLLOWED = ("--floor", "drill", "--no-index", "mlproj wheels", "--with", "RUN")
+MUST_HOLD = (
+    "mlproj trace",
+    "mlproj replay",
+    "mlproj runs",
+    "mlproj data at",
+    "mlproj decide",
+    "mlproj litter",
+)
 
 _ID = re.compile(r"\b0s[0-9a-z]{11}\b")
 _SAVED_AS = re.compile(r"# python (\w+\.py)")
@@ -126,8 +146,15 @@ def test_the_example_has_something_to_teach(reader: Reader) -> None:
     assert "TODO" not in (reader.place / "docs" / "data.md").read_text(encoding="utf-8")
 
 
-def test_the_guides_to_deploying_and_to_calling_a_model_work_as_written(reader: Reader) -> None:
+@pytest.fixture(scope="module")
+def served(reader: Reader) -> Reader:
+    """The same reader, once they have deployed as the next guide has it."""
     reader.follow(GUIDES / "deploy-a-model.md")
+    return reader
+
+
+def test_the_guides_to_deploying_and_to_calling_a_model_work_as_written(served: Reader) -> None:
+    reader = served
     assert (reader.place / "predictions.csv").stat().st_size > 0
 
     # The second guide calls what the first one has left.
@@ -143,6 +170,45 @@ def test_the_guides_to_deploying_and_to_calling_a_model_work_as_written(reader: 
     if importlib.util.find_spec("tritonclient"):
         done = subprocess.run([sys.executable, "-c", infer], capture_output=True, text=True, check=False)
         assert done.stdout.startswith(f"['{told['prediction']}'] [["), done.stderr
+
+
+def test_the_guides_about_past_work_can_be_followed(served: Reader) -> None:
+    """With one's own run, version, prediction, table and day where the guides have theirs."""
+    made = json.loads((served.place / "models" / "run.json").read_text())
+    run, raw = str(made["run_id"]), made["data"]["raw"]
+    own = {
+        "train.model=random_forest": "train.model=hist_gradient_boosting",
+        "recall>0.7": "recall>0",
+        "9bca7137": run[:8],
+        "398580a3": run[:8],
+        "9d006d2a": "HEAD",
+        "049da101568e078f9845c8b366481810": raw["md5"],
+        "049da1": raw["md5"][:6],
+        "--by demo": "--by test",
+        "data/raw/telco.csv": raw["path"],
+        "--version 3": "--version 1",
+        "--since 2026-11-01": "--since 2020-01-01",
+        "--until 2026-11-08": "--until 2999-01-01",
+        "data at 2026-10-01": f"data at {date.today().isoformat()}",
+        "tenure leak": "version",
+        "runs tenure": "runs gradient",
+    }
+    typed = []
+    for name in PAST:
+        for shown in (command for block in blocks(GUIDES / name) for command in block.commands):
+            if not shown.startswith("mlproj ") or any(word in shown for word in NOT_FOLLOWED):
+                continue
+            command = served._ours(re.sub("|".join(map(re.escape, own)), lambda found: own[found[0]], shown))
+            done = served.run(command)
+            said = f"{name}: $ {command}\n{done.stdout}{done.stderr}"
+            # No is an answer: of a comparison, that the newer model is worse.
+            assert done.returncode in ((0,) if command.startswith(MUST_HOLD) else (0, 3)), said
+            assert "Traceback" not in done.stderr, said
+            typed.append(command)
+    assert len(typed) > len(PAST)
+    assert json.loads((served.place / "origin.json").read_text())["entity"]
+    assert (served.place / "origin.svg").read_text().startswith("<svg")
+    assert list((served.place / "data" / "at" / date.today().isoformat()).rglob("*.csv"))
 
 
 def apply(diff: str, path: Path) -> None:
