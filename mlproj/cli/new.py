@@ -84,7 +84,6 @@ def new(
     Example: mlproj new churn-model --data telco.csv --target Churn
     """
     from mlproj.cli import render
-    from mlproj.flows.adopt import Wishes
     from mlproj.flows.new import create, surroundings
     from mlproj.scaffold.answers import Answers
 
@@ -111,6 +110,7 @@ def new(
     table = tables.told(data, *about, asks=asks) if data is not None else None
     if source != _OWN:
         from mlproj.cli import new_template
+        from mlproj.flows.adopt import Wishes
 
         _must_be_theirs(words, interpreter)
         new_template.generate(
