@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mlproj.base import clock, git
 from mlproj.base.errors import ConfigError, MlprojError, nearest
-from mlproj.flows import origins, words
+from mlproj.flows import chained, origins, served, words
+from mlproj.flows.chained import Other
 from mlproj.flows.origins import World, parsed, table
-from mlproj.project import MARKER, Project
+from mlproj.flows.served import Serving
+from mlproj.project import Project
 from mlproj.provenance import history, lineage, objects
 from mlproj.provenance.objects import Objects
 from mlproj.provenance.things import File, Kept, listed
 from mlproj.provenance.trace import (
-    Call,
-    Chain,
     Content,
     Feedback,
-    Happened,
     Link,
     Prediction,
-    Rollout,
     Served,
     Subject,
     Trace,
     Version,
 )
 from mlproj.serving import ids, shown
-from mlproj.serving.deployment import Deployment, Event, Route, state_of
-from mlproj.serving.deployment import Version as Deployed
-from mlproj.serving.record import Record
 
 _PREDICTION = re.compile(r"[0-9a-z]{13}")
 _MD5 = re.compile(r"(?:md5:)?([0-9a-f]{32}(?:\.dir)?)")
@@ -42,7 +37,6 @@ _MD5 = re.compile(r"(?:md5:)?([0-9a-f]{32}(?:\.dir)?)")
 _PATIENCE_S = 0.4
 # Of a file that very many runs read, this many are told in full.
 _MOST_ORIGINS = 12
-_MOST_ANSWERS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,23 +50,13 @@ class Options:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Serving:
-    """What the store of deployments says; empty where nothing was ever deployed."""
-
-    versions: tuple[Deployed, ...] = ()
-    packages: Mapping[int, Kept] = field(default_factory=dict)
-    past: tuple[tuple[Deployment, tuple[Event, ...]], ...] = ()
-    routes: tuple[Route, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Asked:
     """The word that was typed, and what it is looked for in."""
 
     world: World
-    serving: _Serving
+    serving: Serving
     word: str
-    others: tuple[_Other, ...]
+    others: tuple[Other, ...]
     options: Options
 
     @property
@@ -90,11 +74,11 @@ def trace(project: Project, subject: str, options: Options) -> Trace:
             f"`{project.root}` is not in a git repository, so nothing of the past is kept",
             hint="run `git init`, then `git add -A` and `git commit -m start`",
         )
-    others = tuple(_other(path) for path in options.others)
+    others = tuple(chained.other(path) for path in options.others)
     world = World(project=project, objects=Objects(project.root, verify=options.verify))
     if options.ask_remote:
         world.objects = _after_asking(world, verify=options.verify)
-    serving = _serving(world, verify=options.verify)
+    serving = served.read(world, verify=options.verify)
     found = _of(_Asked(world=world, serving=serving, word=subject.strip(), others=others, options=options))
     return replace(found, breaks=tuple(world.breaks), notes=tuple(world.notes))
 
@@ -130,7 +114,7 @@ def _prediction(asked: _Asked) -> Trace | None:
     record = found.record
     prediction = Prediction(
         id=ids.text(record.id),
-        arrived=_time(record.arrived_us),
+        arrived=served.time_of(record.arrived_us),
         project=project.name,
         model=project.model,
         request=record.request_id,
@@ -154,8 +138,8 @@ def _prediction(asked: _Asked) -> Trace | None:
             Feedback(
                 kind=one.kind.value,
                 value=one.value,
-                at=_time(one.at_us),
-                arrived=_time(one.arrived_us),
+                at=served.time_of(one.at_us),
+                arrived=served.time_of(one.arrived_us),
                 source=one.source,
                 about="this prediction"
                 if one.prediction_id == number
@@ -164,18 +148,18 @@ def _prediction(asked: _Asked) -> Trace | None:
             for one in found.feedback
         ),
     )
-    chain = _chain(world, prediction, number, asked.others)
+    chain = chained.chain(world, prediction, number, asked.others)
     if not record.run:
         world.note("no version answered: the attempt was refused or failed before one was asked")
         return _trace(world, Subject.PREDICTION, prediction.id, prediction=prediction, chain=chain)
     version = _answering(world, serving, prediction)
-    origin = origins.origin(world, record.run, (version,), known=_known_of(version))
+    origin = origins.origin(world, record.run, (version,), known=served.known_of(version))
     return _trace(
         world, Subject.PREDICTION, prediction.id, prediction=prediction, chain=chain, origins=(origin,)
     )
 
 
-def _answering(world: World, serving: _Serving, prediction: Prediction) -> Version:
+def _answering(world: World, serving: Serving, prediction: Prediction) -> Version:
     """The version that gave an answer, with the deployment under which it did."""
     known = next((each for each in serving.versions if each.number == prediction.version), None)
     bare = Version(number=prediction.version, run=prediction.run, model=prediction.model)
@@ -192,9 +176,9 @@ def _answering(world: World, serving: _Serving, prediction: Prediction) -> Versi
             known=f"the record says that run `{prediction.run}` made the one that answered",
         )
     else:
-        bare = _with_package(world, serving, known)
+        bare = served.with_package(world, serving, known)
     rollouts = tuple(
-        _rollout(deployment, events, serving.routes)
+        served.rollout(deployment, events, serving.routes)
         for deployment, events in serving.past
         if deployment.id == prediction.deployment
     )
@@ -246,7 +230,7 @@ def _lost_prediction(asked: _Asked) -> Trace | None:
         Subject.PREDICTION,
         word,
         origins=tuple(
-            origins.origin(world, each.run, (_whole_version(world, serving, each),)) for each in then
+            origins.origin(world, each.run, (served.whole_version(world, serving, each),)) for each in then
         ),
     )
 
@@ -262,98 +246,6 @@ def _about(entity: str | None, prediction: int | None) -> str:
     if prediction is not None:
         return f"prediction {ids.text(prediction)}, the primary's answer to the same row"
     return f"entity {entity}"
-
-
-# Chains of models
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Other:
-    """Another project's log; `project` None where only its data folder was given."""
-
-    name: str
-    home: Path
-    project: Project | None
-    postgres: str | None = None
-
-
-def _other(path: Path) -> _Other:
-    """What `--with` names. Raises ConfigError if it is neither a project nor a project's data folder."""
-    found = path.expanduser()
-    if (found / MARKER).is_file():
-        project = Project.load(found.resolve())
-        return _Other(name=project.name, home=project.home, project=project, postgres=project.postgres)
-    if (found / "log").is_dir() or (found / "serving.db").is_file():
-        return _Other(name=found.resolve().name, home=found, project=None)
-    raise ConfigError(
-        f"`{path}` is neither an mlproj repository nor the data folder of one",
-        hint="give the folder that holds `mlproj.toml`, or the one that holds `log/`",
-    )
-
-
-def _chain(world: World, prediction: Prediction, number: int, others: Sequence[_Other]) -> Chain:
-    project = world.project
-    own = _Other(name=project.name, home=project.home, project=project, postgres=project.postgres)
-    calls: list[Call] = []
-    for place in (own, *others):
-        try:
-            calls += _calls(place, prediction.request, number)
-        except MlprojError as error:
-            world.broken(Link.LOG, f"the prediction log of {place.name} cannot be read: {error.message}")
-    return Chain(
-        request=prediction.request,
-        calls=tuple(sorted(calls, key=lambda call: (call.arrived, call.first))),
-        asked=tuple(dict.fromkeys(place.name for place in (own, *others))),
-    )
-
-
-def _calls(place: _Other, request: str, near: int) -> list[Call]:
-    """The records of a request in one log, those of one version and role together."""
-    from mlproj.monitoring import chains
-
-    together: dict[tuple[int, str, str], list[Any]] = {}
-    with chains.told(place.home):
-        found_there = chains.of_request(place.home, request, near, postgres=place.postgres)
-    for record in found_there:
-        together.setdefault((record.version, record.run, str(record.role)), []).append(record)
-    calls = []
-    for (version, run, role), found in together.items():
-        answers = dict.fromkeys(_said(record) for record in found)
-        calls.append(
-            Call(
-                project=place.name,
-                model=place.project.model if place.project else place.name,
-                version=version,
-                run=run,
-                role=role,
-                first=ids.text(found[0].id),
-                arrived=_time(found[0].arrived_us),
-                rows=len(found),
-                answers=tuple(answers)[:_MOST_ANSWERS],
-                data=_trained_on(place.project, run),
-            )
-        )
-    return calls
-
-
-def _said(record: Record) -> str:
-    output = shown.output(record)
-    if output is not None and "prediction" in output:
-        return str(output["prediction"])
-    return f"status {record.status}"
-
-
-def _trained_on(project: Project | None, run: str) -> str | None:
-    """The digest of the rows that a run of a project was trained on, if its snapshot is there."""
-    if project is None or git.toplevel(project.root) is None:
-        return None
-    kept = history.kept_runs(project.root).get(run)
-    if kept is None:
-        return None
-    (text,) = history.read(project.root, [(kept.commit, lineage.MANIFEST)])
-    train = table(text).get("data")
-    entry = train.get("train") if isinstance(train, dict) else None
-    return f"{entry.get('path')}, MD5 {entry.get('md5')}" if isinstance(entry, dict) else None
 
 
 # Versions, runs, commits
@@ -422,8 +314,8 @@ def _served(
         world.note(f"{len(rest)} more runs, not told here: {listed([run[:8] for run in rest], most=12)}")
     found = []
     for run in told:
-        known = _versions_of(world, serving, run, only)
-        found.append(origins.origin(world, run, known, known=_known_of(*known)))
+        known = served.versions_of(world, serving, run, only)
+        found.append(origins.origin(world, run, known, known=served.known_of(*known)))
     counts = _counts(asked) if any(origin.versions for origin in found) else {}
     for at, origin in enumerate(found):
         versions = tuple(
@@ -437,7 +329,7 @@ def _served(
     return _trace(world, kind, subject, origins=tuple(found))
 
 
-def _foremost(serving: _Serving, runs: Sequence[str]) -> list[str]:
+def _foremost(serving: Serving, runs: Sequence[str]) -> list[str]:
     """At most a dozen, those that were deployed first."""
     deployed = {each.run for each in serving.versions}
     return sorted(runs, key=lambda run: run not in deployed)[:_MOST_ORIGINS]
@@ -581,125 +473,6 @@ def _path(project: Project, word: str) -> str:
     return PurePosixPath(word).as_posix()
 
 
-# What is known of versions
-
-
-def _serving(world: World, *, verify: bool) -> _Serving:
-    project = world.project
-    if project.postgres is None and not (project.home / "serving.db").exists():
-        return _Serving()
-    from mlproj.serving import store, versions
-
-    try:
-        with store.open(project.home, project.postgres) as opened:
-            known = opened.versions()
-            packages = {}
-            for each in known:
-                place = opened.place(each)
-                folder = place.folder if place else versions.path(project.home, each.number, each.digest)
-                kept = Kept.LOST
-                if folder.is_dir():
-                    kept = Kept.HERE
-                    _hold_package(world, folder, each, verify=verify)
-                elif opened.has_package(each):
-                    kept = Kept.REMOTE
-                packages[each.number] = kept
-            past = tuple((each, opened.events(each.id)) for each in opened.deployments())
-            routes = tuple(opened.routes().values())
-    except MlprojError as error:
-        world.broken(
-            Link.DEPLOYMENT, f"the store of deployments cannot be read: {error.message}", hint=error.hint
-        )
-        return _Serving()
-    return _Serving(versions=known, packages=packages, past=past, routes=routes)
-
-
-def _hold_package(world: World, folder: Path, version: Deployed, *, verify: bool) -> None:
-    """Whether the package on this machine is the one that was deployed; with `verify`, every file of it."""
-    from mlproj.serving import package
-
-    try:
-        if package.digest(folder) != version.digest:
-            raise ConfigError(f"`{folder / package.NAME}` is not the one that was deployed")
-        if verify:
-            package.verify(folder)
-    except MlprojError as error:
-        world.broken(
-            Link.PACKAGE,
-            f"the package of version {version.number} was changed: {error.message}",
-            known=f"its digest was {version.digest}",
-        )
-
-
-def _versions_of(world: World, serving: _Serving, run: str, only: int | None) -> tuple[Version, ...]:
-    return tuple(
-        _whole_version(world, serving, each)
-        for each in serving.versions
-        if each.run == run and only in (None, each.number)
-    )
-
-
-def _whole_version(world: World, serving: _Serving, known: Deployed) -> Version:
-    """A version with all its deployments, the oldest first."""
-    rollouts = [
-        _rollout(deployment, events, serving.routes)
-        for deployment, events in reversed(serving.past)
-        if deployment.version == known.number
-    ]
-    return replace(_with_package(world, serving, known), rollouts=tuple(rollouts))
-
-
-def _with_package(world: World, serving: _Serving, known: Deployed) -> Version:
-    kept = serving.packages.get(known.number)
-    if kept is Kept.LOST:
-        world.broken(
-            Link.PACKAGE,
-            f"the package of version {known.number} is not on this machine",
-            known=f"its digest is {known.digest}",
-            hint=f"run `git checkout mlproj/run/{known.run}` and `dvc pull models/package`",
-        )
-    return Version(
-        number=known.number,
-        run=known.run,
-        model=world.project.model,
-        digest=known.digest,
-        engine=known.engine,
-        added=_time(known.added_us),
-        package=kept,
-    )
-
-
-def _known_of(*versions: Version) -> str:
-    """What is known of a run by the versions that were made of it."""
-    return "; ".join(
-        f"version {version.number} was made of it, package {version.digest[:12]}"
-        for version in versions
-        if version.digest
-    )
-
-
-def _rollout(deployment: Deployment, events: Sequence[Event], routes: Sequence[Route]) -> Rollout:
-    latest = deployment.latest or {}
-    verdict = latest.get("verdict")
-    return Rollout(
-        id=deployment.id,
-        mode=str(deployment.mode),
-        version=deployment.version,
-        baseline=deployment.baseline,
-        by=deployment.by,
-        started=_time(deployment.started_us),
-        ended=_time(deployment.ended_us) if deployment.ended_us is not None else None,
-        state=state_of(deployment, routes),
-        reason=deployment.reason,
-        automation=str(deployment.automation),
-        shares=tuple(deployment.plan.get("shares") or ()),
-        verdict=f"{verdict}: {latest.get('reason', '')}".rstrip(": ") if verdict else None,
-        events=tuple(
-            Happened(at=_time(event.at_us), by=event.by, kind=event.kind, said=event.said) for event in events
-        ),
-    )
-
-
 # What there is
 
 
@@ -758,11 +531,6 @@ def _trace(world: World, kind: Subject, subject: str, **found: Any) -> Trace:
         repository=history.remote_of(project.root),
         **found,
     )
-
-
-def _time(moment_us: int) -> str:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=moment_us)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _moment(number: int) -> str:
