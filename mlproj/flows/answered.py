@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mlproj.base.errors import MlprojError
-from mlproj.flows.origins import World
 from mlproj.flows.predictions import id_at
+from mlproj.flows.reading import World
 from mlproj.provenance.trace import Link
 from mlproj.serving import ids
 from mlproj.serving.record import Record

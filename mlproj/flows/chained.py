@@ -9,7 +9,7 @@ from typing import Any
 
 from mlproj.base import git
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.flows.origins import World, table
+from mlproj.flows.reading import World, table
 from mlproj.flows.served import time_of
 from mlproj.project import MARKER, Project
 from mlproj.provenance import history, lineage

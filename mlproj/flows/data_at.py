@@ -15,7 +15,7 @@ from mlproj.base import clock, git
 from mlproj.base import lock as locking
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.flows import origins, words
-from mlproj.flows.origins import LOCK, World, parsed, table
+from mlproj.flows.reading import LOCK, World, parsed, table
 from mlproj.project import Project
 from mlproj.provenance import bring, history, lineage, objects
 from mlproj.provenance.objects import Objects

@@ -18,8 +18,8 @@ from typing import Any
 
 from mlproj.base import files, git, process
 from mlproj.base.errors import MlprojError
-from mlproj.flows import origins
 from mlproj.flows.past import Past, PastRun
+from mlproj.flows.reading import LOCK, parsed
 from mlproj.provenance import answered, lineage
 from mlproj.provenance.things import File
 
@@ -108,11 +108,11 @@ def _unpack(
 
 
 def _train(past: Past, run: PastRun, root: Path) -> None:
-    stages = lineage.stages(origins.parsed(past.text(run, origins.LOCK)))
+    stages = lineage.stages(parsed(past.text(run, LOCK)))
     for written in (lineage.MANIFEST, answered.PREDICTIONS):
         command = next((stage.command for stage in stages if written in stage.writes), None)
         if command is None:
-            raise MlprojError(f"`{origins.LOCK}` of run {run.short} has no stage that writes `{written}`")
+            raise MlprojError(f"`{LOCK}` of run {run.short} has no stage that writes `{written}`")
         process.run(
             *shlex.split(command),
             cwd=root,

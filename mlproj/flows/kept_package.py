@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.flows import origins
-from mlproj.flows.origins import World
+from mlproj.flows.reading import LOCK, World, parsed
 from mlproj.pipeline.scratch import Scratch
 from mlproj.provenance import history, lineage, snapshot
 from mlproj.provenance.things import File, Kept
@@ -105,8 +104,8 @@ def _by_snapshot(
             hint="run `git fetch origin 'refs/tags/mlproj/*:refs/tags/mlproj/*'` where it was pushed",
         )
         return None
-    (text,) = history.read(world.project.root, [(kept.commit, origins.LOCK)])
-    said = origins.parsed(text)
+    (text,) = history.read(world.project.root, [(kept.commit, LOCK)])
+    said = parsed(text)
     files = lineage.locked_files(said, [stage.name for stage in lineage.stages(said)])
     locked = files.get(PACKAGE)
     if locked is None or locked.md5 is None:

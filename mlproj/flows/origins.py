@@ -3,101 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mlproj.base import files
-from mlproj.decisions import links
+from mlproj.decisions import about
 from mlproj.decisions import store as notebook
-from mlproj.decisions.links import Links
 from mlproj.decisions.store import Page
-from mlproj.pipeline import yaml12
+from mlproj.flows.promises import EVALUATION, promised
+from mlproj.flows.reading import LOCK, REGISTERED, Place, World, parsed, read_bytes, table
 from mlproj.project import Project
 from mlproj.provenance import history, lineage, snapshot
-from mlproj.provenance.history import KeptRun
-from mlproj.provenance.objects import Objects, digest
+from mlproj.provenance.objects import digest
 from mlproj.provenance.things import File, Kept, Stage, listed, plural
 from mlproj.provenance.trace import (
-    Approval,
-    Break,
     Code,
     Decided,
     Environment,
     Link,
-    Measured,
     Origin,
     Version,
 )
 
-REGISTERED = "models/registered.json"
-LOCK = "dvc.lock"
-_EVALUATION = "reports/evaluation.json"
 _INGEST = "reports/ingest.json"
 _PUSH = "run `make sync_data_up`, or `dvc push --all-tags` for those of an earlier run"
-
-
-@dataclass
-class World:
-    """A repository with what was read of it, and what was found wrong on the way."""
-
-    project: Project
-    objects: Objects
-    breaks: list[Break] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @cached_property
-    def kept(self) -> dict[str, KeptRun]:
-        return history.kept_runs(self.project.root)
-
-    @cached_property
-    def pages(self) -> tuple[Page, ...]:
-        return notebook.find(self.project.decisions)
-
-    @cached_property
-    def manifests(self) -> dict[str, Mapping[str, Any]]:
-        """The manifest of every run that git keeps, and of the one in the work tree."""
-        runs = list(self.kept.values())
-        texts = history.read(self.project.root, [(run.commit, lineage.MANIFEST) for run in runs])
-        found = {run.run: table(text) for run, text in zip(runs, texts, strict=True)}
-        here = table(read_bytes(self.project.root / lineage.MANIFEST))
-        if isinstance(here.get("run_id"), str):
-            found.setdefault(here["run_id"], here)
-        return found
-
-    def broken(self, link: Link, said: str, *, known: str = "", hint: str = "") -> None:
-        found = Break(link=link, said=said, known=known, hint=hint)
-        if found not in self.breaks:
-            self.breaks.append(found)
-
-    def note(self, said: str) -> None:
-        if said not in self.notes:
-            self.notes.append(said)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Place:
-    """Where the files of a run are read: a commit, or the work tree where `commit` is None."""
-
-    root: Path
-    commit: str | None
-    names: frozenset[str]
-
-    def read(self, paths: Iterable[str]) -> dict[str, bytes]:
-        asked = [path for path in dict.fromkeys(paths) if path in self.names]
-        if self.commit is None:
-            texts = [read_bytes(self.root / path) for path in asked]
-        else:
-            texts = history.read(self.root, [(self.commit, path) for path in asked])
-        return {path: text for path, text in zip(asked, texts, strict=True) if text is not None}
 
 
 def origin(world: World, run: str, versions: tuple[Version, ...], *, known: str = "") -> Origin:
@@ -107,7 +40,7 @@ def origin(world: World, run: str, versions: tuple[Version, ...], *, known: str 
     place, read_from = _find(world, run, is_registered=bool(versions), known=known)
     if place is None:
         return replace(bare, decisions=_decisions(world, run, (), versions), tracked=_tracked(world, run))
-    first = place.read([lineage.MANIFEST, LOCK, REGISTERED, _INGEST, _EVALUATION, *_documents(project)])
+    first = place.read([lineage.MANIFEST, LOCK, REGISTERED, _INGEST, EVALUATION, *_documents(project)])
     said = table(first.get(lineage.MANIFEST))
     if said.get("run_id") != run:
         held = said.get("run_id")
@@ -142,40 +75,14 @@ def origin(world: World, run: str, versions: tuple[Version, ...], *, known: str 
         files=files,
         inputs={name: entry["path"] for name, entry in _data(said).items()},
         environment=_environment(world, place, run, said),
-        **_promised(project, run, first),
+        **promised(project, run, first),
         decisions=_decisions(world, run, (*lacking, place.commit or ""), versions, place),
         versions=versions or _registered(project, run, registered),
         tracked=_tracked(world, run),
     )
 
 
-def table(text: bytes | None) -> Mapping[str, Any]:
-    """A JSON object; an empty one for what is not there or is none."""
-    try:
-        said = json.loads(text) if text else None
-    except ValueError:
-        said = None
-    return said if isinstance(said, dict) else {}
-
-
-def parsed(text: bytes | None) -> Mapping[str, Any]:
-    """The same of YAML."""
-    try:
-        said = yaml.load(text.decode("utf-8"), Loader=yaml12.Loader) if text else None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        said = None
-    return said if isinstance(said, dict) else {}
-
-
-def read_bytes(path: Path) -> bytes | None:
-    """The file as it is now; None if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError:
-        return None
-
-
-def _find(world: World, run: str, *, is_registered: bool, known: str) -> tuple[_Place | None, str | None]:
+def _find(world: World, run: str, *, is_registered: bool, known: str) -> tuple[Place | None, str | None]:
     """Where the files of a run can be read, and how that was found."""
     root, kept = world.project.root, world.kept.get(run)
     if kept is not None and (names := history.names(root, kept.commit)):
@@ -187,7 +94,7 @@ def _find(world: World, run: str, *, is_registered: bool, known: str) -> tuple[_
                 hint=f"run `git tag {snapshot.TAGS}/{run} {kept.commit[:12]}`",
             )
         by = f"tag {snapshot.TAGS}/{run}" if kept.has_tag else f"{snapshot.REFS}/{run}"
-        return _Place(root=root, commit=kept.commit, names=names), by
+        return Place(root=root, commit=kept.commit, names=names), by
     here = table(read_bytes(root / lineage.MANIFEST))
     lost = f"neither the tag `{snapshot.TAGS}/{run}` nor another snapshot of the run is in this repository"
     fetch = "run `git fetch origin 'refs/tags/mlproj/*:refs/tags/mlproj/*'` where it was pushed"
@@ -199,13 +106,13 @@ def _find(world: World, run: str, *, is_registered: bool, known: str) -> tuple[_
             hint="run `mlproj stage modeling` to keep it",
         )
         names = history.tracked(root)
-        return _Place(root=root, commit=None, names=names), "the work tree"
+        return Place(root=root, commit=None, names=names), "the work tree"
     commit = history.mentions(root, run, lineage.MANIFEST)
     if commit is not None:
         world.broken(
             Link.SNAPSHOT, lost, known=f"commit {commit[:12]} holds its manifest, and was read", hint=fetch
         )
-        return _Place(root=root, commit=commit, names=history.names(root, commit)), f"commit {commit}"
+        return Place(root=root, commit=commit, names=history.names(root, commit)), f"commit {commit}"
     tracked = _tracked(world, run)
     why = "it was made before mlproj, or where its snapshot was never pushed from"
     world.broken(
@@ -231,7 +138,7 @@ def _data(said: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _files(
     world: World,
-    place: _Place,
+    place: Place,
     said: Mapping[str, Any],
     locked: Mapping[str, Any],
     stages: tuple[Stage, ...],
@@ -283,7 +190,7 @@ def _hold_against_manifest(
         found[path] = replace(file, rows=rows if isinstance(rows, int) else None)
 
 
-def _bring(world: World, place: _Place, found: dict[str, File], stages: tuple[Stage, ...]) -> None:
+def _bring(world: World, place: Place, found: dict[str, File], stages: tuple[Stage, ...]) -> None:
     """Of data that no stage made: who brought it, when, and where from, as far as its `.dvc` file says."""
     written = {path for stage in stages for path in stage.writes}
     raw = [path for path, file in found.items() if path not in written and file.kept is not Kept.GIT]
@@ -401,7 +308,7 @@ def _code(world: World, run: str, said: Mapping[str, Any], stages: tuple[Stage, 
     )
 
 
-def _environment(world: World, place: _Place, run: str, said: Mapping[str, Any]) -> Environment | None:
+def _environment(world: World, place: Place, run: str, said: Mapping[str, Any]) -> Environment | None:
     table_ = said.get("environment")
     if not isinstance(table_, dict):
         world.broken(Link.ENVIRONMENT, f"run `{run}` did not record its environment")
@@ -448,62 +355,12 @@ def _packages(environment: Mapping[str, Any]) -> str:
     return listed(pins) if pins else "packages unknown"
 
 
-def _promised(project: Project, run: str, first: Mapping[str, bytes]) -> dict[str, Any]:
-    """The targets with what was measured, and who signed them off, as they stood in the run's snapshot."""
-    from mlproj.scoping import document
-    from mlproj.scoping.scope import TargetKind, holds
-
-    (name,) = _documents(project)
-    text = first.get(name, b"").decode("utf-8", "replace")
-    scope = document.parse(project.scoping, text).scope if text else None
-    if scope is None:
-        return {}
-    entries = table(first.get(_EVALUATION)).get("targets")
-    found = {
-        (entry.get("metric"), entry.get("split"), entry.get("class")): entry
-        for entry in (entries if isinstance(entries, list) else ())
-        if isinstance(entry, dict)
-    }
-    loaded = _loaded(project, run)
-    targets = []
-    for target in scope.targets:
-        entry, by = found.get((target.metric, str(target.split), target.class_label), {}), ""
-        if target.kind is TargetKind.SOFTWARE:
-            entry = loaded.get(target.metric) or {}
-            by = "the load on its package" if entry else "`mlproj stage deployment`, which loads its package"
-        elif target.kind is TargetKind.BUSINESS:
-            by = "people, once the model is in use"
-        value, low, high = (entry.get(key) for key in ("value", "low", "high"))
-        targets.append(Measured(target=target.sentence, value=value, low=low, high=high, by=by))
-    approvals = tuple(
-        Approval(
-            role=each.role,
-            name=each.name,
-            on=each.date.isoformat(),
-            of=each.of,
-            holds=holds(each, scope.targets),
-        )
-        for each in scope.approvals
-    )
-    return {"targets": tuple(targets), "approvals": approvals}
-
-
-def _loaded(project: Project, run: str) -> Mapping[str, Any]:
-    """What a load measured, where the package in the work tree is the run's and was loaded."""
-    from mlproj.flows import evidence
-
-    packaged = table(read_bytes(project.root / evidence.PACKAGE / "package.json"))
-    load = evidence.load_of(project) if packaged.get("run_id") == run else None
-    metrics = (load or {}).get("metrics")
-    return metrics if isinstance(metrics, dict) else {}
-
-
 def _decisions(
     world: World,
     run: str,
     commits: Iterable[str],
     versions: tuple[Version, ...],
-    place: _Place | None = None,
+    place: Place | None = None,
 ) -> tuple[Decided, ...]:
     """The pages of the notebook that speak of a run, and by what; those too that only its snapshot has."""
     numbers = {version.number for version in versions}
@@ -512,7 +369,7 @@ def _decisions(
     found = []
     for page in sorted((*world.pages, *_pages_of(world, place, here)), key=_dated):
         path = world.project.relative(page.path)
-        by = link_of(page, named_on(page, [run]), run, known, numbers)
+        by = about.link_of(page, about.named_on(page, [run]), run, known, numbers)
         if by is None:
             continue
         found.append(
@@ -528,30 +385,7 @@ def _decisions(
     return tuple(found)
 
 
-def named_on(page: Page, runs: Iterable[str]) -> Links:
-    """What title and text of a page name, of runs those given."""
-    return links.named(f"{page.decision.title}\n{page.text}", runs=runs)
-
-
-def link_of(page: Page, text: Links, run: str, commits: Iterable[str], versions: Iterable[int]) -> str | None:
-    """By what a page, whose `text` names these, speaks of a run that was made from these commits and became
-    these versions; None if it does not."""
-    decision, about = page.decision, page.decision.about
-    if decision.run == run:
-        return "run"
-    if any(run.startswith(each) for each in about.runs):
-        return "it is about the run"
-    if decision.commit is not None and any(each.startswith(decision.commit) for each in commits):
-        return "commit"
-    if run in text.runs:
-        return "it names the run"
-    # A number may have been another run's, in a registry that was lost: the runs of a page say more.
-    if decision.run is None and not about.runs and set(versions) & {*about.versions, *text.versions}:
-        return "it names the version"
-    return None
-
-
-def _pages_of(world: World, place: _Place | None, here: Collection[str]) -> Iterator[Page]:
+def _pages_of(world: World, place: Place | None, here: Collection[str]) -> Iterator[Page]:
     """The notebook as it was when the run ended, less the pages that are in the work tree still."""
     if place is None or place.commit is None:
         return

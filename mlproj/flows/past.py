@@ -11,9 +11,9 @@ from typing import Any
 
 from mlproj.base import git
 from mlproj.base.errors import ConfigError, MlprojError, nearest
-from mlproj.flows import origins, words
 from mlproj.flows import traffic as deployed
-from mlproj.flows.origins import World, parsed, table
+from mlproj.flows import words
+from mlproj.flows.reading import LOCK, REGISTERED, World, parsed, read_bytes, table
 from mlproj.flows.traffic import Traffic
 from mlproj.project import Project
 from mlproj.provenance import answered, history, lineage, objects
@@ -119,7 +119,7 @@ class Past:
     @cached_property
     def current(self) -> str | None:
         """The run whose model is in the work tree."""
-        said = table(origins.read_bytes(self.project.root / lineage.MANIFEST)).get("run_id")
+        said = table(read_bytes(self.project.root / lineage.MANIFEST)).get("run_id")
         return said if isinstance(said, str) else None
 
     @cached_property
@@ -127,7 +127,7 @@ class Past:
         """Those that git keeps and the one of the work tree, then those only MLflow knows; newest first."""
         kept = list(self.world.kept.values())
         root = self.project.root
-        wanted = [(run.commit, path) for run in kept for path in (EVALUATION, origins.REGISTERED)]
+        wanted = [(run.commit, path) for run in kept for path in (EVALUATION, REGISTERED)]
         texts = iter(history.read(root, wanted))
         authors = _authors(root, [run.commit for run in kept])
         found = {
@@ -143,9 +143,7 @@ class Past:
         }
         here = self.current
         if here is not None and here not in found:
-            evaluation, registered = (
-                table(origins.read_bytes(root / path)) for path in (EVALUATION, origins.REGISTERED)
-            )
+            evaluation, registered = (table(read_bytes(root / path)) for path in (EVALUATION, REGISTERED))
             found[here] = self._past(
                 here, Source.WORK_TREE, None, evaluation=evaluation, registered=registered, by=""
             )
@@ -200,14 +198,14 @@ class Past:
         """The file of the run's answers, by its digest; None if the run has none, or they are of another run:
         in a work tree, training may be newer than the evaluation."""
         if run.run == self.current:
-            found = _evaluated(self.text_here(origins.LOCK), self.text_here(lineage.MANIFEST))
+            found = _evaluated(self.text_here(LOCK), self.text_here(lineage.MANIFEST))
             if found is not None:
                 return found
-        return _evaluated(self.text(run, origins.LOCK), self.text(run, lineage.MANIFEST))
+        return _evaluated(self.text(run, LOCK), self.text(run, lineage.MANIFEST))
 
     def text_here(self, path: str) -> bytes | None:
         """A file of the work tree as it is now."""
-        return origins.read_bytes(self.project.root / path)
+        return read_bytes(self.project.root / path)
 
     def text(self, run: PastRun, path: str) -> bytes | None:
         """A file of the run, as it was at its end."""
@@ -242,7 +240,7 @@ class Past:
         found = mlflow.run_of_alias(self.project.store, self.project.model, "candidate")
         if found is not None:
             return found
-        said = table(self.text_here(origins.REGISTERED)).get("run_id")
+        said = table(self.text_here(REGISTERED)).get("run_id")
         return said if isinstance(said, str) else None
 
     def _past(

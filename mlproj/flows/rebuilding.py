@@ -13,7 +13,7 @@ from typing import Any
 from mlproj.base import files
 from mlproj.base.errors import ConfigError, MissingToolError, MlprojError, ToolError
 from mlproj.flows import wheelhouse
-from mlproj.flows.origins import LOCK, World, parsed
+from mlproj.flows.reading import LOCK, World, parsed
 from mlproj.pipeline import dvc
 from mlproj.pipeline.hashes import Hashes
 from mlproj.project import Project

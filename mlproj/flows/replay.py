@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.flows import answered, kept_package, wheels
 from mlproj.flows.kept_package import KeptPackage
-from mlproj.flows.origins import World
+from mlproj.flows.reading import World
 from mlproj.flows.revived import Revived, revive
 from mlproj.pipeline.scratch import Scratch, scratch
 from mlproj.project import Project

@@ -14,7 +14,7 @@ from typing import Any
 from mlproj.base import clock, files, git
 from mlproj.base.errors import ConfigError, MlprojError
 from mlproj.flows import origins, rebuilding, words
-from mlproj.flows.origins import World, table
+from mlproj.flows.reading import World, read_bytes, table
 from mlproj.flows.rebuilding import Built, Recipe
 from mlproj.pipeline import stages
 from mlproj.project import Project
@@ -231,7 +231,7 @@ def _compared(
 ) -> Reproduction:
     say("comparing")
     tree = built.project.root
-    rebuilt = table(origins.read_bytes(tree / lineage.MANIFEST))
+    rebuilt = table(read_bytes(tree / lineage.MANIFEST))
     texts = history.read(world.project.root, [(recipe.outcome, path) for path in (_METRICS, _EVALUATION)])
     recorded_metrics, evaluation = map(table, texts)
     graded = _graded(recipe, built, rebuilt)
@@ -246,7 +246,7 @@ def _compared(
         environment=graded,
         data=data,
         model_files=model_files,
-        metrics=metrics(recorded_metrics, table(origins.read_bytes(tree / _METRICS)), evaluation),
+        metrics=metrics(recorded_metrics, table(read_bytes(tree / _METRICS)), evaluation),
         predictions=paired,
         rungs=rungs,
         level=ladder.level(rungs, paired),

@@ -10,7 +10,7 @@ from typing import Any
 from mlproj.base.errors import MlprojError
 from mlproj.flows import serve, wheelhouse
 from mlproj.flows.kept_package import KeptPackage
-from mlproj.flows.origins import World
+from mlproj.flows.reading import World
 from mlproj.provenance import agreement, installed
 from mlproj.provenance.agreement import Differs, Grade, Surroundings
 from mlproj.provenance.replay import ORIGINAL

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from mlproj.decisions import about
 from mlproj.decisions.store import Page
-from mlproj.flows import origins
 from mlproj.flows.past import Past, PastRun
+from mlproj.flows.reading import read_bytes, table
 from mlproj.provenance import history
 
 _TITLE_COUNTS = 4.0
@@ -94,11 +95,11 @@ def spoken_of(past: Past) -> dict[Path, tuple[str, ...]]:
     every = [run.run for run in past.runs]
     found = {}
     for page in past.world.pages:
-        named = origins.named_on(page, every)
+        named = about.named_on(page, every)
         found[page.path] = tuple(
             run.run
             for run in past.runs
-            if origins.link_of(page, named, run.run, _commits(run), (run.version,) if run.version else ())
+            if about.link_of(page, named, run.run, _commits(run), (run.version,) if run.version else ())
         )
     return found
 
@@ -110,7 +111,7 @@ def speaks_of(pages: Iterable[Page], run: str, version: int, past: PastRun | Non
     """
     commits = _commits(past) if past is not None else []
     return any(
-        origins.link_of(page, origins.named_on(page, [run] if run else []), run, commits, (version,))
+        about.link_of(page, about.named_on(page, [run] if run else []), run, commits, (version,))
         for page in pages
     )
 
@@ -155,7 +156,7 @@ def _body(text: str) -> str:
 
 def _notebook(root: Path, path: str) -> Iterator[_Text]:
     """The Markdown of a notebook; nothing of a file that is none."""
-    said = origins.table(origins.read_bytes(root / path))
+    said = table(read_bytes(root / path))
     cells = said.get("cells")
     texts = [
         "".join(source) if isinstance(source := cell.get("source", ""), list) else str(source)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mlproj.base.errors import ConfigError, MlprojError
-from mlproj.flows.origins import World
+from mlproj.flows.reading import World
 from mlproj.provenance.things import Kept
 from mlproj.provenance.trace import Happened, Link, Rollout, Version
 from mlproj.serving.deployment import Deployment, Event, Route, state_of

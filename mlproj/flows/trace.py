@@ -13,7 +13,7 @@ from mlproj.base import clock, git
 from mlproj.base.errors import ConfigError, MlprojError, nearest
 from mlproj.flows import chained, origins, served, words
 from mlproj.flows.chained import Other
-from mlproj.flows.origins import World, parsed, table
+from mlproj.flows.reading import LOCK, World, parsed, read_bytes, table
 from mlproj.flows.served import Serving
 from mlproj.project import Project
 from mlproj.provenance import history, lineage, objects
@@ -378,8 +378,8 @@ def _data(asked: _Asked, path: str | None, digest: str | None) -> Trace | None:
     """A data file by its path or digest; None if no run and no `.dvc` file knows it."""
     world = asked.world
     runs = list(world.kept.values())
-    texts = history.read(world.project.root, [(run.commit, origins.LOCK) for run in runs])
-    here = origins.read_bytes(world.project.root / origins.LOCK)
+    texts = history.read(world.project.root, [(run.commit, LOCK) for run in runs])
+    here = read_bytes(world.project.root / LOCK)
     wanted = (digest or path or "").encode()
     parsed_before: dict[bytes, Mapping[str, Any]] = {}
     contents: dict[str, Content] = {}
@@ -418,7 +418,7 @@ def _looked(world: World, file: File) -> File:
 
 
 def _data_paths(world: World) -> tuple[str, ...]:
-    said = parsed(origins.read_bytes(world.project.root / origins.LOCK))
+    said = parsed(read_bytes(world.project.root / LOCK))
     return tuple(lineage.locked_files(said, [stage.name for stage in lineage.stages(said)]))
 
 
@@ -449,7 +449,7 @@ def _added(world: World, path: str | None, digest: str | None) -> list[File]:
     found = []
     listed_files = git.git(root, "ls-files", "-z", "--cached", "--others", "--", "*.dvc", check=False).stdout
     for name in filter(None, listed_files.split("\0")):
-        said = parsed(origins.read_bytes(root / name))
+        said = parsed(read_bytes(root / name))
         for out in said.get("outs") or ():
             if not isinstance(out, dict) or "path" not in out:
                 continue
@@ -508,7 +508,7 @@ def _after_asking(world: World, *, verify: bool) -> Objects:
     if remote is None or remote.folder is not None:
         return world.objects
     digests = set()
-    texts = history.read(project.root, [(run.commit, origins.LOCK) for run in world.kept.values()])
+    texts = history.read(project.root, [(run.commit, LOCK) for run in world.kept.values()])
     for said in map(parsed, {text for text in texts if text}):
         files = lineage.locked_files(said, [stage.name for stage in lineage.stages(said)])
         digests |= {file.md5 for file in files.values() if file.md5}

@@ -17,9 +17,9 @@ NAME = "wheels"
 
 def md5(project: Project, lock_sha256: str) -> str | None:
     """The digest of the folder of wheels, as DVC knows it; None where none are kept."""
-    from mlproj.flows import origins
+    from mlproj.flows.reading import parsed
 
-    outs = origins.parsed(vault.find(project.root, lock_sha256)).get("outs")
+    outs = parsed(vault.find(project.root, lock_sha256)).get("outs")
     return str(outs[0]["md5"]) if isinstance(outs, list) and outs else None
 
 

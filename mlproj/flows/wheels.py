@@ -11,7 +11,8 @@ from pathlib import Path
 
 from mlproj.base import files, lock
 from mlproj.base.errors import MlprojError
-from mlproj.flows import origins, serve, wheelhouse
+from mlproj.flows import serve, wheelhouse
+from mlproj.flows.reading import World
 from mlproj.flows.wheelhouse import NAME
 from mlproj.pipeline.scratch import Scratch, scratch
 from mlproj.project import Project
@@ -122,7 +123,7 @@ def _deployed(project: Project) -> Iterator[tuple[int, Wanted]]:
         return
     with store.open(project.home, project.postgres) as opened:
         known = opened.versions()
-        manifests = origins.World(project=project, objects=Objects(project.root)).manifests
+        manifests = World(project=project, objects=Objects(project.root)).manifests
         for each in known:
             place = opened.place(each)
             folder = place.folder if place else versions.path(project.home, each.number, each.digest)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 
 from mlproj.base.errors import ConfigError
-from mlproj.flows import origins
-from mlproj.flows.origins import World, table
+from mlproj.flows.reading import REGISTERED, World, read_bytes, table
 from mlproj.provenance import history
 from mlproj.provenance.things import listed
 
@@ -40,9 +39,9 @@ def run(word: str, known: Iterable[str]) -> str | None:
 def registrations(world: World) -> dict[str, int]:
     """Which version each run was registered as, by what its snapshot holds."""
     runs = list(world.kept.values())
-    asked = [(run.commit, origins.REGISTERED) for run in runs]
+    asked = [(run.commit, REGISTERED) for run in runs]
     said = [table(text) for text in history.read(world.project.root, asked)]
-    said.append(table(origins.read_bytes(world.project.root / origins.REGISTERED)))
+    said.append(table(read_bytes(world.project.root / REGISTERED)))
     return {
         str(each["run_id"]): each["version"]
         for each in said
