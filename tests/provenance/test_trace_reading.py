@@ -99,7 +99,7 @@ def test_a_folder_is_there_when_all_of_its_files_are(stores: tuple[Path, Path, P
     files = [kept(cache, content) for content in (b"one", b"two")]
     listing = json.dumps([{"md5": md5, "relpath": md5} for md5 in [*files, "e" * 32]]).encode()
     found = look(root, kept(cache, listing, ending=".dir"))
-    assert (found.kept, found.remark) == (Kept.LOST, "1 of its 3 files is missing")
+    assert (found.kept, found.remark) == (Kept.LOST, "in the cache 1 of its 3 files is missing")
 
 
 def test_a_damaged_object_is_found_by_its_size_and_with_verify_by_its_digest(
