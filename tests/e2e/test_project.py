@@ -427,7 +427,8 @@ def test_an_environment_without_dvc_says_so(project: Path, mlproj: Run, tmp_path
     )
     done = mlproj("stage", "data", cwd=project, env={"PATH": path})
     assert done.returncode == 5
-    assert "`dvc` is not installed" in done.stderr
+    assert f"`{bare}/bin/python` has no DVC" in done.stderr
+    assert "`python` below `[project]`" in done.stderr
     doctor = mlproj("doctor", cwd=project, env={"PATH": path})
     assert doctor.returncode == 3
     assert "lacks dvc" in doctor.stdout
