@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 TEST_ENVIRONMENT := .cache/project-environment
 DEMO ?= .demo
-# On two cores a second process is what a test that waits for a child leaves idle.
-JOBS ?= 2
+# One more than the two cores that this is tuned for: tests wait for servers, locks and holds.
+JOBS ?= 3
 
 # Some containers forbid Python its bytecode cache, which makes every start of it three times as slow.
 unexport PYTHONDONTWRITEBYTECODE VIRTUAL_ENV
