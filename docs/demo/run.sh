@@ -19,6 +19,14 @@ keep() {
     git add -A
     git -c user.name=demo -c user.email=demo@localhost commit --quiet --message "$1" 2>"$log" || { cat "$log"; exit 1; }
 }
+ask() {
+    if command -v curl >/dev/null; then
+        curl --silent --show-error "$1" -d "$2"
+    else
+        python3 -c 'import sys, urllib.request as web
+print(web.urlopen(sys.argv[1], sys.argv[2].encode(), timeout=30).read().decode(), end="")' "$@"
+    fi
+}
 customers() {
     printf '\n(customers ask: %s)\n' "$*"
     python3 "$here/traffic.py" "$url" data/raw/subscriptions.csv models/package \
@@ -97,7 +105,7 @@ say "11. It was taken back by itself. Where the project stands"
 run mlproj
 body=$(python3 -c 'import json; print(json.dumps(json.load(open("models/package/package.json"))["example"]))')
 printf '\n$ curl %s/predict -d %s\n' "$url" "'$body'"
-curl --silent --show-error "$url/predict" -d "$body"
+ask "$url/predict" "$body"
 echo
 
 say "Where to look"

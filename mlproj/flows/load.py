@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mlproj.base import files, process
-from mlproj.base.errors import MlprojError
+from mlproj.base.errors import MissingToolError, MlprojError
 from mlproj.project import POSTGRES, Project
 from mlproj.serving import admin, package
 from mlproj.serving.deployment import Mode, Place, Version
@@ -77,7 +77,8 @@ def measure(project: Project, folder: Path, python: Path, *, say: Callable[[str]
     }
     metrics["throughput_rps"] = {"value": best.rate, "connections": best.connections}
     metrics["error_rate"] = {"value": sum(run.errors for run in runs) / asked}
-    metrics["memory_mb"] = {"value": memory}
+    if memory is not None:
+        metrics["memory_mb"] = {"value": memory}
     metrics["model_size_mb"] = {
         "value": sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / _MB
     }
@@ -202,7 +203,14 @@ def _content_length(head: bytes) -> int:
     return int(rest.split(b"\r\n", 1)[0])
 
 
-def _memory_mb(pid: int) -> float:
-    """The resident memory of a process, as `ps` tells it on Linux and macOS alike."""
-    said = process.run("ps", "-o", "rss=", "-p", str(pid), check=False).stdout.strip()
-    return int(said) * 1024 / _MB if said.isdigit() else 0.0
+def _memory_mb(pid: int) -> float | None:
+    """The resident memory of a process in MB, from /proc or else from `ps`; None where there is neither."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace")
+        kib = next((line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")), "")
+    except OSError:  # macOS has no /proc
+        try:
+            kib = process.run("ps", "-o", "rss=", "-p", str(pid), check=False).stdout.strip()
+        except MissingToolError:
+            return None
+    return int(kib) * 1024 / _MB if kib.isdigit() else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import time
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.serving.conftest import Answered, Live
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed"),
+]
 
 Row = dict[str, Any]
 _ID = re.compile(r"[0-9a-hjkmnp-tv-z]{13}")
