@@ -19,7 +19,8 @@ from mlproj.flows.past import Past, PastRun, Source
 from mlproj.pipeline import stages, tracked
 from mlproj.pipeline.hashes import Hashes
 from mlproj.project import Project
-from mlproj.provenance.snapshot import REFS, TAGS
+from mlproj.provenance import travel
+from mlproj.provenance.snapshot import FETCHED, REFS, TAGS
 
 REVIEW_DAYS = 90
 
@@ -128,7 +129,7 @@ def _versions(yard: _Yard) -> Iterator[Item]:
             kind=Kind.VERSION,
             name=f"version {run.version} (run {run.short})",
             why="nobody serves it, it made no prediction that is kept, and no decision speaks of it",
-            command=_forget(run),
+            command=_forget(yard, run),
         )
 
 
@@ -167,7 +168,7 @@ def _runs(yard: _Yard) -> Iterator[Item]:
                 kind=Kind.RUN,
                 name=f"run {run.short}",
                 why="it became no version, and no decision speaks of it",
-                command=_forget(run),
+                command=_forget(yard, run),
             )
         elif run.version is not None and yard.is_needed(run):
             yield Item(
@@ -178,10 +179,21 @@ def _runs(yard: _Yard) -> Iterator[Item]:
             )
 
 
-def _forget(run: PastRun) -> str:
-    """What lets git and `dvc gc` have a run: its data stay in the cache until the latter is asked."""
-    reference = f"git update-ref -d {REFS}/{run.run}"
-    return f"git tag -d {TAGS}/{run.run} && {reference}" if run.version is not None else reference
+def _forget(yard: _Yard, run: PastRun) -> str:
+    """What lets git and `dvc gc` have a run: its data stay in the cache until the latter is asked.
+
+    On the remotes too, since what one keeps comes back with a fetch; one that never had the run only warns.
+    """
+    reference = f"{REFS}/{run.run}"
+    commands, there = [f"git update-ref -d {reference}"], f":{reference}"
+    if run.version is not None:
+        commands.insert(0, f"git tag -d {TAGS}/{run.run}")
+        there = f":refs/tags/{TAGS}/{run.run} {there}"
+    remotes = travel.look(yard.past.project.root).remotes
+    commands += [f"git push {shlex.quote(remote)} {there}" for remote in remotes]
+    if remotes:
+        commands.append(f"git update-ref -d {FETCHED}/{run.run}")
+    return " && ".join(commands)
 
 
 def _data(yard: _Yard) -> Iterator[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from mlproj.flows import deploy, handover, litter, regressions, runs, trace
 from mlproj.flows.litter import Kind
 from mlproj.flows.past import Past
 from mlproj.flows.runs import Asked
+from mlproj.provenance import travel
 from mlproj.scoping.scope import NEGATIVE_FLIPS, Direction, Target, TargetKind
 from mlproj.serving.deployment import Mode
 from tests.flows.past import Repository
@@ -213,6 +215,26 @@ def test_only_versions_that_nothing_hangs_on_are_offered(birds: Repository) -> N
     notebook.add(birds.project.decisions, Decision(title="Keep", on=date(2026, 11, 5), about=about))
     assert names(birds, Kind.VERSION) == []
     assert one not in birds.git("for-each-ref")
+
+
+def test_a_version_that_was_retired_on_the_remote_too_does_not_come_back_with_a_fetch(
+    birds: Repository, tmp_path: Path
+) -> None:
+    for day, run in enumerate(("aaaa", "bbbb", "cccc", "dddd"), start=1):
+        birds.run(run, day, GOOD, version=day if run != "bbbb" else None)
+    birds.git("init", "-q", "--bare", str(tmp_path / "hub.git"))
+    birds.git("remote", "add", "hub", str(tmp_path / "hub.git"))
+    travel.set_up(birds.root)
+    birds.git("push", "-q", "hub")
+    birds.git("fetch", "-q", "hub")
+    found = litter.look(birds.project).items
+    commands = [item.command for item in found if item.name in ("version 1 (run aaaa0000)", "run bbbb0000")]
+    assert [command.count("git push hub :refs/") for command in commands] == [1, 1]
+    for command in commands:
+        subprocess.run(command, shell=True, cwd=birds.root, check=True, capture_output=True)
+    birds.git("fetch", "-q", "--tags", "hub")
+    kept = birds.git("for-each-ref")
+    assert [run for run in ("aaaa", "bbbb", "cccc", "dddd") if f"{run}0000" in kept] == ["cccc", "dddd"]
 
 
 def test_a_deployment_is_to_be_reviewed_on_the_day_that_a_decision_names(
