@@ -291,6 +291,52 @@ def test_no_option_of_a_model_keeps_it_from_learning_by_heart(example: Rendered)
     assert min(learnt.values()) >= 0.95, learnt
 
 
+REQUIRED = """\
+import json
+import mlflow
+import pandas as pd
+from example import config, dataset, simulate, tracking
+from example.modeling import train
+from example.modeling.models import features_and_target, make_pipeline
+
+simulate.main()
+dataset.main()
+params, experiment = config.load_params(), tracking.connect()
+features, target = features_and_target(pd.read_parquet(config.TABLE), params)
+models = ("dummy", "hist_gradient_boosting", "boosted", "wrapped")
+made = {name: make_pipeline(params, name, {}) for name in models}
+found = {name: tracking.libraries(pipeline) for name, pipeline in made.items()}
+with mlflow.start_run(experiment_id=experiment):
+    packages = {"scikit-learn": "1"} | found["wrapped"]
+    model = train.log_model(made["wrapped"].fit(features, target), features, packages)
+    train.keep(model.model_uri, config.MODEL)
+found["logged"] = (config.MODEL / "requirements.txt").read_text(encoding="utf-8").split()
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.slow
+def test_a_model_is_logged_with_the_library_that_it_is_from(example: Rendered) -> None:
+    (example.root / "boosts.py").write_text(
+        "from sklearn.dummy import DummyClassifier\n\n\nclass Boosted(DummyClassifier):\n    pass\n",
+        encoding="utf-8",
+    )
+    # The project itself is installed where uv manages the environment, and travels with the model.
+    for name, module, number in (("Boosts-Light", "boosts", "4.7"), ("example", "example", "0.1")):
+        about = example.root / f"{name.replace('-', '_')}-{number}.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Name: {name}\nVersion: {number}\n", encoding="utf-8")
+        (about / "top_level.txt").write_text(f"{module}\n", encoding="utf-8")
+    own = "\n\n\nclass Wrapped(Boosted):\n    pass\n\n\nCLASSIFIERS |= "
+    file = example.root / "example" / "modeling" / "models.py"
+    text = "from boosts import Boosted\n" + file.read_text(encoding="utf-8")
+    file.write_text(text + own + '{"boosted": Boosted, "wrapped": Wrapped}\n', encoding="utf-8")
+    found = json.loads(example.run("python", "-c", REQUIRED).splitlines()[-1])
+    assert found["dummy"] == found["hist_gradient_boosting"] == {}
+    assert found["boosted"] == found["wrapped"] == {"Boosts-Light": "4.7"}
+    assert found["logged"][1:] == ["scikit-learn==1", "Boosts-Light==4.7"]  # MLflow puts itself first
+
+
 def test_make_ui_corrects_the_store_before_it_is_shown(example: Rendered) -> None:
     makefile = (example.root / "Makefile").read_text(encoding="utf-8")
     recipe = makefile.split("\nui:\n")[1].split("\n\n")[0].splitlines()
