@@ -16,6 +16,7 @@ from mlproj.provenance import drawing, export_openlineage, export_prov, graph
 from mlproj.provenance.graph import Kind
 from mlproj.provenance.things import Kept
 from tests.provenance import story
+from tests.provenance.openlineage_client import FACETS, as_openlineage
 
 
 def test_arrows_run_in_the_order_of_time() -> None:
@@ -100,6 +101,15 @@ def test_training_is_a_run_of_openlineage_with_its_own_id_and_times() -> None:
         "models/run.json",
         "version/churn/3",
     }
+
+
+def test_every_facet_is_what_openlineage_s_own_client_would_write() -> None:
+    trace = story.trace(repository="https://host.example/churn.git")
+    events = list(export_openlineage.events(trace, graph.of(trace, with_all_files=True)))
+    for event in events:
+        as_openlineage(event)
+    shown = json.dumps(events)
+    assert [name for name in FACETS if f'"{name}": {{"_producer"' not in shown] == []
 
 
 def test_a_stage_of_which_no_time_was_recorded_makes_no_event() -> None:

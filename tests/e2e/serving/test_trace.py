@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 from openlineage.client import event_v2
-from openlineage.client.facet_v2 import dataset_version_dataset, job_type_job
 from prov.model import ProvDocument
 
 from mlproj.base.errors import MlprojError
 from mlproj.provenance import objects as objects_of_dvc
 from mlproj.serving import ids
 from tests.e2e.serving.conftest import Serve, git
+from tests.provenance.openlineage_client import as_openlineage
 from tests.serving.log import world
 from tests.support import run_mlproj
 
@@ -189,38 +189,6 @@ def test_the_picture_and_the_exports_are_valid_in_the_eyes_of_others(traced: Tra
     assert [event.eventType for event in trained] == [event_v2.RunState.START, event_v2.RunState.COMPLETE]
     assert trained[0].run.runId.replace("-", "") == traced.run
     assert any(event.job.name == "penguins.deploy" and event.outputs for event in events)
-
-
-def as_openlineage(said: dict[str, Any]) -> event_v2.RunEvent:
-    """An event through the types of OpenLineage's own client, which refuse what the specification does."""
-    job, run = said["job"], said["run"]
-    kind = {key: value for key, value in job["facets"]["jobType"].items() if key[0] != "_"}
-
-    def dataset(each: dict[str, Any]) -> dict[str, Any]:
-        version = each["facets"].get("version")
-        facets = (
-            {"version": dataset_version_dataset.DatasetVersionDatasetFacet(version["datasetVersion"])}
-            if version
-            else {}
-        )
-        assert version is None or version["_schemaURL"] == facets["version"]._schemaURL
-        return {"namespace": each["namespace"], "name": each["name"], "facets": facets}
-
-    event = event_v2.RunEvent(
-        eventTime=said["eventTime"],
-        producer=said["producer"],
-        eventType=event_v2.RunState[said["eventType"]],
-        run=event_v2.Run(runId=run["runId"]),
-        job=event_v2.Job(
-            namespace=job["namespace"],
-            name=job["name"],
-            facets={"jobType": job_type_job.JobTypeJobFacet(**kind)},
-        ),
-        inputs=[event_v2.InputDataset(**dataset(each)) for each in said["inputs"]],
-        outputs=[event_v2.OutputDataset(**dataset(each)) for each in said["outputs"]],
-    )
-    assert event.schemaURL == said["schemaURL"]
-    return event
 
 
 def test_models_that_share_a_request_are_one_chain_across_projects(traced: Traced, tmp_path: Path) -> None:
