@@ -8,6 +8,7 @@ A repository is generated, trained and packaged, once with its default model and
 server at a time then answers the same rows, one a request. Ours validates each row and has its record on the
 disk before it answers; the others log nothing. Peers are installed each into an environment of its own under
 `.cache/bench`, with the scikit-learn, pandas and NumPy of the trained model.
+Ray Serve is left out unless `--ray` asks for it: it installs a gigabyte.
 """
 
 from __future__ import annotations
@@ -423,6 +424,8 @@ def main() -> None:
             in_turns(results, asked)
             if not asked.only or "shadow" in asked.only:
                 shadow_load.measure(root, folder, seconds=asked.seconds, turns=asked.turns)
+    if not asked.ray:
+        print("\nRay Serve: add --ray, which installs a gigabyte")
 
 
 def repositories(asked: argparse.Namespace, scratch: Path) -> dict[str, Path]:
