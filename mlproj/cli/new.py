@@ -84,7 +84,7 @@ def new(
     Example: mlproj new churn-model --data telco.csv --target Churn
     """
     from mlproj.cli import render
-    from mlproj.flows.new import create, surroundings
+    from mlproj.flows.new import create, must_be_free, surroundings
     from mlproj.scaffold.answers import Answers
 
     asks = not defaults and not dry_run and sys.stdin.isatty()
@@ -107,12 +107,12 @@ def new(
     defaulted = _house(config)
     house = defaulted.defaults
     source = (house.get("template") or _OWN) if template is None else template
-    table = tables.told(data, *about, asks=asks) if data is not None else None
     if source != _OWN:
         from mlproj.cli import new_template
         from mlproj.flows.adopt import Wishes
 
         _must_be_theirs(words, interpreter)
+        table = tables.told(data, *about, asks=asks) if data is not None else None
         new_template.generate(
             name,
             source,
@@ -138,6 +138,8 @@ def new(
     except ConfigError as error:
         raise _placed(error, {key: file for key, file in defaulted.files.items() if not typed[key]}) from None
     folder = Path.cwd() / answers.project_name
+    must_be_free(folder)  # before a person answers questions in vain
+    table = tables.told(data, *about, asks=asks) if data is not None else None
     if said := surroundings(folder):
         render.warning(said)
     if asks:
@@ -236,6 +238,8 @@ def _asked(words: Mapping[str, str]) -> dict[str, str]:
         said["storage"] = storage
         if storage != "local" and not said["storage_url"]:
             said["storage_url"] = tables.ask("Its address")
+    if not said["ci"]:
+        said["ci"] = tables.ask("Continuous integration: github, gitlab or none", "github")
     return said
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlproj.scaffold import lock
+from tests.scaffold.existing import answered
 from tests.support import Run
 
 
@@ -73,6 +74,15 @@ def test_an_empty_folder_is_filled_and_what_was_inferred_is_said(
     assert "cd v\n" in done.stdout
     assert "mlproj stage scoping" in done.stdout
     assert done.stderr.splitlines()[:2] == ["reading visits.csv", "writing the files"]
+
+
+def test_a_person_is_asked_for_what_no_option_says(tmp_path: Path) -> None:
+    words = ["new", "v", "--env-manager", "none", "--license", "none"]
+    assert answered(tmp_path, words, ["Who comes back", "local", "gitlab"]) == 0
+    kept = lock.read(tmp_path / "v").answers
+    assert (kept["description"], kept["storage"], kept["ci"]) == ("Who comes back", "local", "gitlab")
+    assert (tmp_path / "v" / ".gitlab-ci.yml").is_file()
+    assert not (tmp_path / "v" / ".github").exists()
 
 
 def test_what_the_interpreter_lacks_is_said(mlproj: Run, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scaffold.existing import answered
 from tests.support import Run
 
 
@@ -74,6 +75,17 @@ def test_a_folder_that_is_not_empty_is_left_alone(mlproj: Run, tmp_path: Path) -
     done = mlproj("new", "x", "--defaults", cwd=tmp_path)
     assert done.returncode == 2
     assert "is not empty" in done.stderr
+    assert names(tmp_path / "x") == ["mine.txt"]
+
+
+def test_a_folder_that_is_not_empty_is_refused_before_a_question_is_asked(
+    table: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "mine.txt").write_text("mine")
+    nothing = "\x04"  # the end of what is typed: a question would be given up
+    assert answered(tmp_path, ["new", "x"], [nothing]) == 2
+    assert answered(tmp_path, ["new", "x", "--data", str(table)], [nothing]) == 2
     assert names(tmp_path / "x") == ["mine.txt"]
 
 
