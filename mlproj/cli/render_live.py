@@ -31,10 +31,6 @@ def deployed(result: Deployed) -> None:
         line(f"deploying all the same is on the record: `{result.decision}`")
     engine = f", engine `{result.version.engine}`" if result.version else ""
     line(f"version {made.version} {_place(made)}{engine}, at {style(result.url, 'bold')}")
-    if result.needs:
-        line("\nwhat the first step is expected to take:")
-    for need in result.needs:
-        line(f"  {need}")
     if made.mode in ("full", "blue-green") and result.example is not None:
         body = json.dumps(result.example, ensure_ascii=False).replace("'", "'\\''")
         token = f' -H "Authorization: Bearer ${TOKEN}"' if result.wants_token else ""

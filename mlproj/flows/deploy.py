@@ -17,10 +17,10 @@ from mlproj.flows import serve, wheelhouse
 from mlproj.lifecycle import deployment_gates
 from mlproj.lifecycle.check import Check, Outcome, listed
 from mlproj.lifecycle.evidence import Evidence
-from mlproj.monitoring.questions import Baseline
+from mlproj.monitoring.questions import Baseline, Questions
 from mlproj.project import Project
 from mlproj.rollout import controller
-from mlproj.rollout.expected import expected
+from mlproj.rollout.expected import expected, shadow_labels
 from mlproj.rollout.plan import Plan
 from mlproj.scoping.scope import Automation
 from mlproj.serving import admin, environments, ids, package, settings, versions
@@ -35,6 +35,8 @@ _APPLY_S = 5.0
 # A worker that has died is back within this, if it can be.
 _TAKE_OVER_S = 15.0
 # From telling the least to telling the most.
+# How often a shadow may say something else, for a word on labels before it has said anything.
+_DIFFER = 0.15
 _DEGREES = (Automation.SHADOW, Automation.ASSIST, Automation.PARTIAL, Automation.FULL)
 
 
@@ -62,7 +64,6 @@ class Deployed:
     url: str = ""
     example: Mapping[str, Any] | None = None
     wants_token: bool = False
-    needs: tuple[str, ...] = ()
     refused: tuple[Check, ...] = ()
     decision: str | None = None
 
@@ -111,6 +112,8 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             maturity_s=wish.maturity_s,
             before=seen,
         )
+        if store.active() is None:
+            _tell_needs(wish, controller.asked(pins, seen or Baseline()), seen, say)
         running = serve.ensure(project, said, say=say)
         settings.remember(project, host=wish.host, port=wish.port)
         deployment = store.begin(
@@ -129,7 +132,6 @@ def deploy(project: Project, wish: Wish, *, by: str, say: Callable[[str], None])
             url=str(running["url"]),
             example=found.example,
             wants_token=said.token is not None,
-            needs=_needs(wish, pins, seen) if seen is not None else (),
             decision=project.relative(record) if record else None,
         )
 
@@ -376,11 +378,22 @@ def _add(
     return version
 
 
-def _needs(wish: Wish, pins: Mapping[str, Any], seen: Baseline) -> tuple[str, ...]:
-    """What the canary's first step is expected to take, at the traffic of the last hours."""
-    asked = controller.asked(pins, seen)
-    found = expected(wish.plan, asked, seen, label_share=1.0 if wish.plan.rules.labels else 0.0)
-    return tuple(need.sentence for need in (*found.advance, *found.roll_back, *found.labels))
+def _tell_needs(wish: Wish, asked: Questions, seen: Baseline | None, say: Callable[[str], None]) -> None:
+    """Say before anything starts what a decision is expected to take, at the traffic of the last hours."""
+    plan = wish.plan
+    if seen is not None:
+        found = expected(plan, asked, seen, label_share=1.0 if plan.rules.labels else 0.0)
+        say("what the first step is expected to take:")
+        for need in (*found.advance, *found.roll_back, *found.labels):
+            say(f"  {need.sentence}")
+    elif wish.mode is Mode.SHADOW and any(loss.is_share for loss in asked.losses):
+        margin = plan.rules.share_margin
+        labels = shadow_labels(_DIFFER, margin, alpha=plan.rules.alpha)
+        if labels is not None:
+            say(
+                f"one that answers {_DIFFER:.0%} of the rows otherwise, and {margin:.0%} more of them wrong,"
+                f" is expected to be known as worse after about {labels:,} labelled rows"
+            )
 
 
 def _wait(project: Project, store: Store, began: Deployment, say: Callable[[str], None]) -> Deployment:

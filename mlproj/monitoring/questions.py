@@ -26,6 +26,7 @@ NOT_ONLINE = {
 }
 SHARES = ("accuracy", "recall", "precision")
 BOUNDED = (*SHARES, "brier")
+OF_NUMBERS = ("mae", "rmse", "mape")
 CLIP = 1e-15  # as scikit-learn's log_loss
 
 
@@ -53,6 +54,10 @@ class Loss:
     def is_share(self) -> bool:
         """Whether each answer is right or wrong, so that the mean loss is a share."""
         return self.metric in SHARES and not self.business
+
+    @property
+    def is_of_numbers(self) -> bool:
+        return self.metric in OF_NUMBERS and not self.business
 
     @property
     def is_bounded(self) -> bool:
@@ -104,7 +109,8 @@ class Questions:
     """What to watch. `unjudged` are targets that served traffic cannot answer, with the reason.
 
     `score_edges` are the inner edges of the score's bins. `maturity_us` is how old an answer must be before
-    its label counts, in both arms: labels that come early are not like the others.
+    its label counts, in both arms: labels that come early are not like the others. `are_numbers`: answers
+    are numbers, not classes.
     """
 
     latency: tuple[LatencyBound, ...] = ()
@@ -115,6 +121,7 @@ class Questions:
     score_edges: tuple[float, ...] = ()
     maturity_us: int = 0
     warm_up_us: int = 0
+    are_numbers: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +186,7 @@ def questions(
         score_edges=edges,
         maturity_us=round(maturity_s * 1e6),
         warm_up_us=round(warm_up_s * 1e6),
+        are_numbers=task is Task.REGRESSION,
     )
 
 

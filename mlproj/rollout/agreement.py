@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from mlproj.monitoring.numbers import Differences, Losses
 from mlproj.monitoring.pairs import Discordant, Paired, Table
-from mlproj.rollout.sequential import log_e_discordant
+from mlproj.rollout.sequential import log_e_discordant, log_e_mean, tuned
 from mlproj.rollout.verdict import Check, Result, Rules
-from mlproj.rollout.words import decisions, to_one
+from mlproj.rollout.words import decisions, percent, to_one
 
 Z = 1.959964  # 95 %
+# Copies are dropped when there is most to do, so those that were answered are not like the others.
+MOST_LOST = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,91 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Closeness:
+    """Of numbers, over all pairs or one level of a slice: how far apart they are on average and at most, and
+    how much more than the other the shadow (or the model, beside people) says on average."""
+
+    pairs: int
+    apart: float
+    largest: float
+    more: Interval
+    slice: str | None = None
+    level: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """For example `840 answers are 12.1 apart on average, 96 at most; by 3.02 higher (1.1 to 4.9)`."""
+        where = f"{self.slice} `{self.level}`: " if self.slice is not None else ""
+        said = (
+            f"{where}{self.pairs:,} answers are {self.apart:.4g} apart on average, {self.largest:.4g} at most"
+        )
+        if self.more.value is None or self.more.low is None or self.more.high is None:
+            return where + said
+        way = "higher" if self.more.value >= 0 else "lower"
+        ends = f"{self.more.low:+.4g} to {self.more.high:+.4g}"
+        return f"{where}{said}; {way} by {abs(self.more.value):.4g} ({ends})"
+
+
+@dataclass(frozen=True)
 class Report:
     """Agreement over all, by slice, and what labels say of the pairs that differ."""
 
-    overall: Agreement
-    slices: tuple[Agreement, ...]
+    overall: Agreement | Closeness
+    slices: tuple[Agreement | Closeness, ...]
     checks: tuple[Check, ...]
     missing: int
 
+    @property
+    def lost(self) -> float:
+        """The share of copies that got no answer."""
+        copies = self.overall.pairs + self.missing
+        return self.missing / copies if copies else 0.0
+
 
 def report(paired: Paired, rules: Rules) -> Report:
-    """What a shadow has shown. The checks may be looked at at any time; the intervals are for this look."""
-    slices = tuple(agreement(table, name, level) for name, level, table in paired.slices)
-    log_needed = math.log(max(len(paired.discordant), 1) / rules.alpha)
-    checks = tuple(discordance(row, log_needed) for row in paired.discordant)
-    return Report(agreement(paired.table), slices, checks, paired.missing)
+    """What a shadow has shown. The checks may be looked at at any time; the intervals are for this look.
+
+    Where more than `MOST_LOST` of the copies got no answer, no check says more than that it waits.
+    """
+    slices = tuple(alike(table, name, level) for name, level, table in paired.slices)
+    log_needed = math.log(max(len(paired.discordant) + len(paired.losses), 1) / rules.alpha)
+    checks = (
+        *(discordance(row, log_needed) for row in paired.discordant),
+        *(nearness(row, log_needed, rules) for row in paired.losses),
+    )
+    found = Report(alike(paired.table), slices, checks, paired.missing)
+    if found.lost <= MOST_LOST:
+        return found
+    why = f"not judged: {percent(found.lost)} of the copies got no answer, and were not like the others"
+    waiting = tuple(
+        replace(check, result=Result.WAIT, reason=f"{check.reason}; {why}") for check in found.checks
+    )
+    return replace(found, checks=waiting)
+
+
+def alike(
+    table: Table | Differences, name: str | None = None, level: str | None = None
+) -> Agreement | Closeness:
+    """Agreement of classes, closeness of numbers."""
+    if isinstance(table, Differences):
+        return closeness(table, name, level)
+    return agreement(table, name, level)
+
+
+def closeness(table: Differences, name: str | None = None, level: str | None = None) -> Closeness:
+    """The mean difference with a 95 % interval that knows that a unit's pairs are alike.
+
+    Variance of a ratio estimate over clusters: Kish, Survey Sampling, 1965, 6.3.
+    """
+    n = table.pairs
+    if not n:
+        return Closeness(0, 0.0, 0.0, Interval(None, None, None), name, level)
+    mean, half = table.total / n, math.nan
+    if table.units > 1:
+        squares = table.squared - 2 * mean * table.times_pairs + mean**2 * table.pairs_squared
+        half = Z * math.sqrt(max(squares, 0.0) / n**2 * table.units / (table.units - 1))
+    more = Interval(mean, mean - half, mean + half) if table.units > 1 else Interval(None, None, None)
+    return Closeness(n, table.apart / n, table.largest, more, name, level)
 
 
 def agreement(table: Table, name: str | None = None, level: str | None = None) -> Agreement:
@@ -111,8 +184,10 @@ def kappa(table: Table, effect: float = 1.0) -> Interval:
     n = table.pairs
     labels = sorted({label for pair in table.counts for label in pair})
     p = {pair: count / n for pair, count in table.counts.items()}
-    rows = {label: sum(p.get((label, other), 0.0) for other in labels) for label in labels}
-    columns = {label: sum(p.get((other, label), 0.0) for other in labels) for label in labels}
+    rows, columns = dict.fromkeys(labels, 0.0), dict.fromkeys(labels, 0.0)
+    for (first, second), share in p.items():
+        rows[first] += share
+        columns[second] += share
     chance = sum(rows[label] * columns[label] for label in labels)
     if not n or chance >= 1.0:
         return Interval(None, None, None)
@@ -137,6 +212,30 @@ def discordance(row: Discordant, log_needed: float) -> Check:
         f"{row.loss.sentence}: of {row.labelled:,} labelled pairs the shadow alone is right in"
         f" {row.better:,}, the primary alone in {row.worse:,}"
     )
+    if worse >= log_needed:
+        result, why = Result.FAIL, f"evidence that the shadow is worse: {to_one(worse)}"
+    elif better >= log_needed:
+        result, why = Result.PASS, f"evidence that the shadow is better: {to_one(better)}"
+    else:
+        result, why = Result.WAIT, f"not enough to tell: {to_one(max(worse, better))}"
+    return Check(row.loss.metric, result, f"{told}; {why}, {to_one(log_needed)} needed", numbers)
+
+
+def nearness(row: Losses, log_needed: float, rules: Rules) -> Check:
+    """Whose numbers are nearer to the truth, by the mean of the paired difference in loss; asymptotic, so not
+    asked of fewer labels than the rules state."""
+    n, root = row.labelled, math.sqrt if row.loss.metric == "rmse" else float
+    mean = (row.second - row.first) / n
+    variance = max(row.squared / n - mean * mean, 0.0)
+    told = (
+        f"{row.loss.sentence}: on {n:,} labelled pairs the shadow has {root(row.second / n):.4g},"
+        f" the primary {root(row.first / n):.4g}"
+    )
+    if n < rules.least_labels:
+        return Check(row.loss.metric, Result.WAIT, f"{told}; {rules.least_labels:,} pairs needed", {})
+    error, rho = math.sqrt(variance / n), tuned(rules.alpha, rules.least_labels)
+    worse, better = (log_e_mean(sign * mean, error, n, rho) for sign in (1, -1))
+    numbers = {"log_e_worse": worse, "log_e_better": better}
     if worse >= log_needed:
         result, why = Result.FAIL, f"evidence that the shadow is worse: {to_one(worse)}"
     elif better >= log_needed:

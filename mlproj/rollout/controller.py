@@ -18,14 +18,15 @@ from typing import TYPE_CHECKING, Any
 
 from mlproj.monitoring import records
 from mlproj.monitoring.news import News
-from mlproj.monitoring.pairs import Pairs
+from mlproj.monitoring.pairs import Health, Pairs
 from mlproj.monitoring.questions import Baseline, Questions, questions
 from mlproj.monitoring.watch import Watch, baseline
 from mlproj.rollout import agreement
-from mlproj.rollout.agreement import Report
+from mlproj.rollout.agreement import Agreement, Closeness, Report
 from mlproj.rollout.analysis import judge
 from mlproj.rollout.plan import Plan
 from mlproj.rollout.verdict import Analysis, Check, Progress, Rules, Verdict
+from mlproj.rollout.words import percent
 from mlproj.scoping.scope import Direction, Split, Target, TargetKind, Task
 from mlproj.serving import ids
 from mlproj.serving import store as opening
@@ -44,6 +45,8 @@ _PASTS = (timedelta(minutes=15), timedelta(days=1), timedelta(days=7))
 _ENOUGH_PAST = 1000
 # What one look reads at most, a second or a few of work: the next may be the one that has to act.
 _MOST_ROWS = 50_000
+# Kinds of flips that are kept of a look, the most frequent first; many classes have very many.
+_MOST_FLIPS = 50
 _WORKER = "worker"
 
 
@@ -315,42 +318,50 @@ def _latest(analysis: Analysis, now_us: int) -> dict[str, Any]:
 
 
 def _agreement(pairs: Pairs, rules: Rules, now_us: int) -> dict[str, Any] | None:
-    """A look at a shadow, of which people make what they will. None before the first pair."""
-    models = agreement.report(pairs.look(), rules)
+    """A look at a shadow, of which people make what they will. None before anything was asked of it."""
+    looked = pairs.look()
+    models, health = agreement.report(looked, rules), looked.health
     people = agreement.report(pairs.people(), rules)
     reports = {"the primary": models, "people": people}
     told = {beside: found for beside, found in reports.items() if found.overall.pairs}
-    if not told:
-        return None
     sentences = [f"with {beside}, {found.overall.sentence}" for beside, found in told.items()]
+    if health.failed:
+        sentences.append(f"{health.failed:,} of the {health.asked:,} requests that it took it failed at")
+    if models.missing:
+        sentences.append(f"{models.missing:,} copies got no answer ({percent(models.lost)})")
+    if not sentences:
+        return None
+    notes = [group.sentence for found in told.values() for group in found.slices]
     return {
         "at_us": now_us,
         "verdict": "watching",
         "reason": "; ".join(sentences),
         "checks": [_check(check) for check in models.checks]
-        + [
-            {"name": "slice", "result": "note", "reason": group.sentence}
-            for found in told.values()
-            for group in found.slices
-        ],
+        + [{"name": "latency", "result": "note", "reason": said} for said in _latency(health)]
+        + [{"name": "slice", "result": "note", "reason": said} for said in notes],
         "agreement": {beside: _report(found) for beside, found in told.items()},
+        "health": asdict(health),
     }
 
 
+def _latency(health: Health) -> Iterator[str]:
+    if health.p95_ms is not None and health.primary_p95_ms is not None:
+        yield f"p95 {health.p95_ms:.3g} ms; the primary, of the same requests, {health.primary_p95_ms:.3g} ms"
+
+
 def _report(found: Report) -> dict[str, Any]:
+    return {"missing": found.missing, "groups": [_group(each) for each in (found.overall, *found.slices)]}
+
+
+def _group(group: Agreement | Closeness) -> dict[str, Any]:
+    place = {"slice": group.slice, "level": group.level, "pairs": group.pairs}
+    if isinstance(group, Closeness):
+        return {**place, "apart": group.apart, "largest": group.largest, "more": asdict(group.more)}
     return {
-        "missing": found.missing,
-        "groups": [
-            {
-                "slice": group.slice,
-                "level": group.level,
-                "pairs": group.pairs,
-                "agree": asdict(group.share),
-                "kappa": asdict(group.kappa),
-                "flipped": [list(flip) for flip in group.flipped],
-            }
-            for group in (found.overall, *found.slices)
-        ],
+        **place,
+        "agree": asdict(group.share),
+        "kappa": asdict(group.kappa),
+        "flipped": [list(flip) for flip in group.flipped[:_MOST_FLIPS]],
     }
 
 

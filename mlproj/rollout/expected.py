@@ -120,7 +120,7 @@ def expected(
             found = difference(_outcome(n, share, loss, loss))
             return -math.inf if found is None else log_e_mean(margin, found.standard_error, found.units, rho)
 
-        labels = (need("labels, if the canary is as good", as_good, log_pass, label_share),)
+        labels = (need("those with a label, if the canary is as good", as_good, log_pass, label_share),)
     return Expectation(tuple(advance), tuple(roll_back), labels)
 
 

@@ -5,7 +5,8 @@ import math
 import pytest
 
 from mlproj.monitoring import pairs as pairs_module
-from mlproj.monitoring.pairs import Pairs
+from mlproj.monitoring.numbers import Differences
+from mlproj.monitoring.pairs import Pairs, Table
 from mlproj.monitoring.questions import Answer, Baseline, Loss, label, questions
 from mlproj.scoping.scope import Direction, Target, TargetKind, Task
 from mlproj.serving.record import Feedback, Kind
@@ -90,6 +91,7 @@ def test_a_shadow_is_compared_on_the_same_request_and_labels_count_where_they_di
         pairs.told(primary, Feedback(kind=Kind.LABEL, value="Yes", at_us=0, source="test"))
     pairs.served(record("primary", request="alone"))
     found = pairs.look()
+    assert isinstance(found.table, Table)
     assert (found.table.pairs, found.table.agree) == (6, 4)
     assert found.table.counts["Yes", "No"] == 2
     assert [(name, level) for name, level, _ in found.slices] == [("Contract", "Two year")]
@@ -139,5 +141,63 @@ def test_people_are_compared_with_what_the_model_would_have_said() -> None:
         pairs.served(made)
         pairs.told(made, Feedback(kind=Kind.DECISION, value=decision, at_us=0, source="desk"))
         pairs.decided(made, "told again")
-    assert pairs.people().table.counts == {("No", "No"): 1, ("Yes", "No"): 1}
+    table = pairs.people().table
+    assert isinstance(table, Table)
+    assert table.counts == {("No", "No"): 1, ("Yes", "No"): 1}
     assert pairs.look().table.pairs == 0
+
+
+def test_a_shadow_that_says_numbers_is_told_by_how_far_it_is_off_and_which_is_nearer_to_the_truth() -> None:
+    wanted = Target(
+        kind=TargetKind.ML, metric="mae", direction=Direction.AT_MOST, bound=5.0, slices=("Contract",)
+    )
+    pairs = Pairs(questions((wanted,), task=Task.REGRESSION, baseline=Baseline()))
+    for place in range(40):
+        who, asked, features = f"c{place // 2}", f"r{place}", b'{"Contract": "x"}'
+        primary = record("primary", says=str(100 + place), entity=who, request=asked, features=features)
+        pairs.served(primary)
+        pairs.served(record("shadow", says=str(102.5 + place), entity=who, request=asked))
+        pairs.label(primary, 103 + place)
+    primary = record("primary", says="7", request="late")
+    pairs.served(primary)
+    pairs.served(record("shadow", says="7", request="late"))
+    pairs.label(primary, "unknown")
+    found = pairs.look()
+    assert isinstance(found.table, Differences)
+    assert (found.table.pairs, found.table.equal, found.table.units) == (41, 1, 21)
+    assert (found.table.total, found.table.apart, found.table.largest) == (100.0, 100.0, 2.5)
+    assert ("Contract", "x", 40) in [(name, level, table.pairs) for name, level, table in found.slices]
+    (losses,) = found.losses
+    assert (losses.labelled, losses.first, losses.second) == (20, 60.0, 10.0), (
+        "the first label of each customer"
+    )
+    assert losses.squared == pytest.approx(20 * 2.5**2)
+
+
+def test_what_people_write_beside_a_number_is_no_pair_unless_it_is_one() -> None:
+    pairs = Pairs(questions((), task=Task.REGRESSION, baseline=Baseline()))
+    for decision in ("12", "call the customer", "nan"):
+        made = record("primary", says="10")
+        pairs.served(made)
+        pairs.decided(made, decision)
+    table = pairs.people().table
+    assert isinstance(table, Differences)
+    assert (table.pairs, table.total) == (1, -2.0)
+
+
+def test_copies_that_a_shadow_failed_at_or_never_answered_are_counted_apart() -> None:
+    pairs = asked_pairs()
+    features = b'{"Contract": "x"}'
+    for place in range(200):
+        at_s = float(place)
+        pairs.served(record("primary", request=f"r{place}", at_s=at_s, features=features, latency_ms=4))
+        if place % 4 == 0:
+            failed = place % 8 == 0
+            status, said = (503, None) if failed else (200, "No")
+            shadow = record("shadow", request=f"r{place}", at_s=at_s, status=status, says=said, latency_ms=40)
+            pairs.served(shadow)
+    found = pairs.look()
+    # Those of the last minute may still come.
+    assert (found.health.asked, found.health.failed, found.table.pairs, found.missing) == (50, 25, 25, 104)
+    assert found.health.p95_ms == pytest.approx(40, rel=0.06)
+    assert found.health.primary_p95_ms == pytest.approx(4, rel=0.06)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,17 +10,20 @@ from typing import Any
 
 import pytest
 
-from mlproj.monitoring.questions import Baseline
+from mlproj.monitoring.pairs import Pairs
+from mlproj.monitoring.questions import Baseline, questions
 from mlproj.rollout import controller
 from mlproj.rollout.controller import RolloutController, pinned
 from mlproj.rollout.plan import Plan
 from mlproj.rollout.verdict import Rules
+from mlproj.scoping.scope import Task
 from mlproj.serving import ids
 from mlproj.serving import store as opening
 from mlproj.serving.deployment import Deployment, Mode, Place, State, Version
 from mlproj.serving.record import Record
 from mlproj.serving.store import Store
 from mlproj.serving.supervisor import View
+from tests.monitoring import served
 from tests.serving.log.world import put, record
 
 QUIET = View(ready_since={}, restarts={})
@@ -169,3 +173,29 @@ def test_restarts_far_apart_are_no_crash_loop_and_three_in_ten_minutes_are(site:
     site.now += 60
     look(6, 41)
     assert site.state().state is State.ROLLED_BACK
+
+
+def test_a_shadow_that_only_fails_is_told_so() -> None:
+    pairs = Pairs(questions((), task=Task.BINARY, baseline=Baseline()))
+    assert controller._agreement(pairs, Rules(), 0) is None
+    for place in range(20):
+        pairs.served(served.record("primary", request=f"r{place}"))
+        pairs.served(served.record("shadow", request=f"r{place}", status=503, says=None))
+    found = controller._agreement(pairs, Rules(), 0)
+    assert found is not None
+    assert found["reason"] == "20 of the 20 requests that it took it failed at"
+    assert found["health"]["failed"] == 20
+
+
+def test_a_shadow_that_says_numbers_has_a_look_of_its_own() -> None:
+    pairs = Pairs(questions((), task=Task.REGRESSION, baseline=Baseline()))
+    for place in range(20):
+        pairs.served(served.record("primary", request=f"r{place}", says=str(place)))
+        pairs.served(served.record("shadow", request=f"r{place}", says=str(place + 2)))
+    found = controller._agreement(pairs, Rules(), 0)
+    assert found is not None
+    told = "20 answers are 2 apart on average, 2 at most; higher by 2 (+2 to +2)"
+    assert found["reason"] == f"with the primary, {told}"
+    (group,) = found["agreement"]["the primary"]["groups"]
+    assert (group["apart"], group["largest"], group["more"]["value"]) == (2, 2, 2)
+    json.dumps(found, allow_nan=False)

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from mlproj.monitoring.numbers import Differences, Losses
 from mlproj.monitoring.pairs import Discordant, Paired, Table
 from mlproj.monitoring.questions import Loss
-from mlproj.rollout.agreement import agreement, design_effect, kappa, report
+from mlproj.rollout.agreement import Agreement, agreement, closeness, design_effect, kappa, report
 from mlproj.rollout.verdict import Result, Rules
 
 ACCURACY = Loss("accuracy", None, 0.2, "accuracy at least 0.8 on test")
@@ -58,6 +59,7 @@ def test_a_report_counts_flipped_decisions_by_slice_and_says_what_labels_say() -
         table, (("Contract", "Two year", table),), (Discordant(ACCURACY, 900, 60, 20),), missing=3
     )
     found = report(paired, Rules())
+    assert isinstance(found.overall, Agreement)
     assert found.overall.flipped == (("No", "Yes", 15), ("Yes", "No", 5))
     assert found.slices[0].sentence.startswith("Contract `Two year`: 80 of 100 agree, kappa")
     assert found.checks[0].result is Result.FAIL
@@ -67,3 +69,33 @@ def test_a_report_counts_flipped_decisions_by_slice_and_says_what_labels_say() -
     better = report(Paired(table, (), (Discordant(ACCURACY, 900, 20, 60),)), Rules())
     unknown = report(Paired(table, (), (Discordant(ACCURACY, 90, 5, 6),)), Rules())
     assert (better.checks[0].result, unknown.checks[0].result) == (Result.PASS, Result.WAIT)
+
+
+def test_numbers_are_told_by_how_far_they_are_apart_and_labels_by_whose_are_nearer() -> None:
+    table = Differences(400, 0, 800.0, 1200.0, 9.5, 400, 5200.0, 800.0, 400.0)
+    found = closeness(table)
+    # The interval of a mean of 400 independent differences with variance 9.
+    assert found.more.value == pytest.approx(2.0)
+    assert found.more.high == pytest.approx(2.0 + 1.959964 * 3.0 / 20, rel=0.01)
+    assert found.sentence.startswith("400 answers are 3 apart on average, 9.5 at most; higher by 2 (+1.7")
+    assert closeness(Differences()).more.value is None
+
+    mae = Loss("mae", None, 5.0, "mae at most 5 on test")
+
+    def judged(first: float, second: float, labelled: int = 400) -> Result:
+        row = Losses(mae, labelled, first * labelled, second * labelled, 4.0 * labelled)
+        return report(Paired(table, losses=(row,)), Rules()).checks[0].result
+
+    assert judged(3.0, 4.0) is Result.FAIL
+    assert judged(4.0, 3.0) is Result.PASS
+    assert judged(3.0, 3.01) is Result.WAIT
+    assert judged(3.0, 4.5, labelled=20) is Result.WAIT, "too few for a rule that is asymptotic"
+
+
+def test_where_many_copies_were_dropped_nothing_is_judged() -> None:
+    table = single({("No", "No"): 800, ("No", "Yes"): 200})
+    row = Discordant(ACCURACY, 900, 60, 20)
+    kept, dropped = (report(Paired(table, (), (row,), missing=n), Rules()) for n in (50, 500))
+    assert kept.checks[0].result is Result.FAIL
+    assert dropped.checks[0].result is Result.WAIT
+    assert "33.3 % of the copies got no answer" in dropped.checks[0].reason

@@ -58,6 +58,8 @@ def test_a_changed_byte_in_a_kept_model_file_is_refused_before_it_is_loaded_and_
         load.more(10)
     assert done.returncode == 1
     assert "version 2 could not be loaded, and got no request" in done.stderr
+    needs, start = map(done.stderr.index, ("what the first step is expected to take:", "loading version 2"))
+    assert needs < start, "what it takes is said before anything starts"
     assert "engines/toy.json" in done.stderr
     assert "Traceback" not in done.stderr
     assert not trace.exists()
