@@ -43,12 +43,6 @@ def run_of(root: Path) -> str:
     return str(json.loads((root / "models" / "run.json").read_text(encoding="utf-8"))["run_id"])
 
 
-def known_to_mlflow(root: Path, run: str) -> dict[str, str]:
-    """The tags of a run in the MLflow store."""
-    with closing(sqlite3.connect(root / "mlflow.db")) as store:
-        return dict(store.execute("SELECT key, value FROM tags WHERE run_uuid = ?", (run,)).fetchall())
-
-
 @dataclass(frozen=True)
 class Place:
     """A repository whose run was pushed: the work tree, the repository it was pushed to, DVC's remote."""

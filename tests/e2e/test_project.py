@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -115,6 +118,50 @@ def test_the_runs_can_be_looked_at_in_mlflow(project: Path, tool: Run, project_p
         server.wait(timeout=30)
     (alias,) = said["registered_model"]["aliases"]
     assert (alias["alias"], str(alias["version"])) == ("candidate", "1")
+
+
+def test_mlflow_knows_where_a_run_comes_from_what_it_read_and_how_it_was_judged(trained: Path) -> None:
+    run = json.loads((trained / "models" / "run.json").read_text())
+    judged = json.loads((trained / "models" / "evaluation.json").read_text())["run_id"]
+    with closing(sqlite3.connect(f"file:{trained / 'mlflow.db'}?mode=ro", uri=True)) as store:
+
+        def table(query: str, *words: str) -> dict[str, str]:
+            return dict(store.execute(query, words).fetchall())
+
+        tags, judged_tags = (
+            table("SELECT key, value FROM tags WHERE run_uuid = ?", each) for each in (run["run_id"], judged)
+        )
+        runs = table(
+            "SELECT r.run_uuid, r.name FROM runs r JOIN experiments e USING (experiment_id) WHERE e.name = ?",
+            "penguins",
+        )
+        read = table(
+            "SELECT t.value, d.digest FROM inputs i JOIN datasets d ON d.dataset_uuid = i.source_id"
+            " JOIN input_tags t ON t.input_uuid = i.input_uuid"
+            " WHERE i.destination_id = ? AND t.name = 'mlflow.data.context'",
+            run["run_id"],
+        )
+        figures = table("SELECT key, value FROM latest_metrics WHERE run_uuid = ?", judged)
+    assert runs == {run["run_id"]: run["params"]["train"]["model"], judged: "evaluate"}
+    assert {key: value for key, value in tags.items() if key.startswith("origin.")} == {
+        "origin.commit": run["code"]["commit"],
+        "origin.dirty": "true",
+        "origin.snapshot": run["code"]["snapshot"],
+        "origin.dvc_lock": run["dvc_lock_sha256"],
+        "origin.env_lock": run["environment"]["lock_sha256"],
+        "origin.seed": str(run["seed"]),
+    }
+    files = {name: trained / "data" / "processed" / f"{name}.parquet" for name in ("train", "dev", "test")}
+    # Of the whole file: MLflow's own digest looks at the first rows only.
+    assert read == {name: hashlib.md5(file.read_bytes()).hexdigest() for name, file in files.items()}
+    assert judged_tags["mlflow.parentRunId"] == run["run_id"]
+    report = json.loads((trained / "reports" / "evaluation.json").read_text())
+    for split in ("dev", "test"):
+        told = report["splits"][split]["metrics"]["f1"]["value"]
+        assert figures[f"{split}_f1"] == pytest.approx(told, abs=1e-5)
+    drawn = trained / "mlartifacts" / judged / "artifacts" / "figures"
+    shown = trained / "reports" / "figures"
+    assert {each.name for each in drawn.iterdir()} == {each.name for each in shown.glob("*.png")} != set()
 
 
 def test_a_prose_edit_in_the_scoping_document_undoes_nothing(project: Path, mlproj: Run) -> None:
